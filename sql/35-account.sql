@@ -1,0 +1,101 @@
+-- account: a member of a program, and whether the account takes postings.
+
+create sequence account_id_seq;
+comment on sequence account_id_seq is 'Numbers of accounts';
+
+-- The numbers that change with each posting come first and are not indexed,
+-- so that an update stays within its page (HOT); fillfactor leaves it room.
+create table account (
+    account_id bigint primary key default nextval('jifen.account_id_seq'),
+    balance point_amount not null default 0,
+    held point_amount not null default 0,
+    last_seq bigint not null default 0,
+    last_activity_at timestamptz,
+    last_event_at timestamptz,
+    opened_at timestamptz not null default now(),
+    program_id integer not null references program,
+    status text collate "C" not null default 'open',
+    member text collate "C" not null,
+    constraint account_member_key unique (program_id, member),
+    constraint account_status_known check (status in ('open', 'frozen', 'closed'))
+) with (fillfactor = 80);
+
+comment on table account is 'Accounts: one for each member of a program, locked by each posting to it';
+comment on column account.account_id is 'Number of the account, internal';
+comment on column account.balance is 'Points owed: available, pending, held and lapsed ones';
+comment on column account.held is 'Points reserved for purchases in progress';
+comment on column account.last_seq is 'Number of the account''s latest entry';
+comment on column account.last_activity_at is 'When the member last earned or redeemed';
+comment on column account.last_event_at is 'Latest event_at of the account''s entries';
+comment on column account.opened_at is 'When the account was opened';
+comment on column account.program_id is 'Program of the account';
+comment on column account.status is 'open, frozen (no postings until unfrozen) or closed (for good)';
+comment on column account.member is 'The issuer''s own identifier of the customer';
+
+create table status_change (
+    account_id bigint not null references account,
+    change_no integer not null,
+    changed_at timestamptz not null default now(),
+    status text collate "C" not null,
+    reason text,
+    actor text not null,
+    primary key (account_id, change_no)
+);
+
+comment on table status_change is 'Openings, freezes, unfreezes and closures of accounts';
+comment on column status_change.account_id is 'Account';
+comment on column status_change.change_no is 'Number of the change within the account, from 1';
+comment on column status_change.changed_at is 'When it changed';
+comment on column status_change.status is 'Status from then on';
+comment on column status_change.reason is 'Why, as the caller stated it; null for an opening';
+comment on column status_change.actor is 'Role that changed it';
+
+select pg_extension_config_dump('account_id_seq', '');
+select pg_extension_config_dump('account', '');
+select pg_extension_config_dump('status_change', '');
+
+create function account_id(program text, member text) returns bigint
+language c stable parallel safe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function account_id(text, text) is
+    'Number of the member''s account in the program. Raises JF002, JF003, 22004, 22023. Locks nothing';
+
+create function open_account(program text, member text) returns account
+language c volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function open_account(text, text) is
+    'Opens the member''s account in the program and returns it; an open account is returned as it is. Raises JF002 for an unknown program, JF004 for an account that is frozen or closed. Locks the account';
+
+create function freeze_account(program text, member text, reason text) returns account
+language c volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function freeze_account(text, text, text) is
+    'Refuses postings to the account until unfreeze_account(); points lapse all the same. Raises JF002, JF003, or JF004 if it is not open. Locks the account';
+
+create function unfreeze_account(program text, member text, reason text) returns account
+language c volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function unfreeze_account(text, text, text) is
+    'Opens a frozen account again. Raises JF002, JF003, or JF004 if it is not frozen. Locks the account';
+
+create function close_account(program text, member text, reason text) returns account
+language c volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function close_account(text, text, text) is
+    'Closes the account for good, once what has lapsed of it is booked. Raises JF002, JF003, JF004 if it is closed, 55000 if it still holds points. Locks the account';
+
+revoke all on function account_id(text, text) from public;
+revoke all on function open_account(text, text) from public;
+revoke all on function freeze_account(text, text, text) from public;
+revoke all on function unfreeze_account(text, text, text) from public;
+revoke all on function close_account(text, text, text) from public;

@@ -1,0 +1,78 @@
+-- balance: what a member holds at an instant, what lapses next, and why.
+
+create function balance(
+    program text,
+    member text,
+    as_of timestamptz default now(),
+    out balance point_amount,
+    out available point_amount,
+    out pending point_amount,
+    out held point_amount,
+    out lapsed point_amount,
+    out next_expires_at timestamptz,
+    out next_expiring point_amount
+)
+language c stable parallel safe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function balance(text, text, timestamptz) is
+    'What the member holds at as_of, past, present or to come, in points: balance = available + pending + held + lapsed; next_expiring points lapse at next_expires_at. Raises JF002, JF003, 22004, 22023. Locks nothing';
+
+create function expiring(
+    program text,
+    member text,
+    until timestamptz,
+    as_of timestamptz default now()
+) returns point_amount
+language c stable parallel safe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function expiring(text, text, timestamptz, timestamptz) is
+    'Points that the member holds at as_of and that lapse after it, by until at the latest. Raises JF002, JF003, 22004, 22023. Locks nothing';
+
+create function statement(
+    program text,
+    member text,
+    since timestamptz default null,
+    until timestamptz default null,
+    out seq bigint,
+    out event_at timestamptz,
+    out posted_at timestamptz,
+    out kind text,
+    out amount point_amount,
+    out balance point_amount,
+    out expires_at timestamptz,
+    out available_at timestamptz,
+    out source text,
+    out reference text,
+    out reason text,
+    out reverses_seq bigint,
+    out details jsonb
+) returns setof record
+language plpgsql stable parallel safe security definer
+set search_path = jifen, pg_temp
+as $$
+declare
+    own_account bigint := jifen.account_id(program, member);
+begin
+    return query
+        select s.seq, s.event_at, s.posted_at, s.kind, s.amount, s.running, s.expires_at,
+            s.available_at, s.source, s.reference, s.reason, s.reverses_seq, s.details
+        from (
+            select e.*, sum(e.amount) over (order by e.event_at, e.seq) as running
+            from jifen.entry e
+            where e.account_id = own_account and (until is null or e.event_at < until)
+        ) s
+        where since is null or s.event_at >= since
+        order by s.event_at, s.seq;
+end
+$$;
+
+comment on function statement(text, text, timestamptz, timestamptz) is
+    'The member''s entries with since <= event_at < until, in the order in which they happened, each with the balance after it in that order. Null bounds are open. Raises JF002, JF003, 22004, 22023. Locks nothing';
+
+revoke all on function balance(text, text, timestamptz) from public;
+revoke all on function expiring(text, text, timestamptz, timestamptz) from public;
+revoke all on function statement(text, text, timestamptz, timestamptz) from public;

@@ -1,0 +1,113 @@
+-- tier: ranks of members by the qualifying points of a rolling window.
+
+create table tier (
+    program_id integer not null references program,
+    code text collate "C" not null,
+    name text not null,
+    threshold point_amount not null,
+    primary key (program_id, code),
+    constraint tier_threshold_key unique (program_id, threshold),
+    constraint tier_code_length check (length(code) between 1 and 256),
+    constraint tier_threshold_not_negative check (threshold >= 0)
+);
+
+comment on table tier is 'Tiers of a program; a member is in the highest whose threshold is reached';
+comment on column tier.program_id is 'Program';
+comment on column tier.code is 'Name by which callers refer to the tier, case-sensitive';
+comment on column tier.name is 'Name to show to people';
+comment on column tier.threshold is 'Qualifying points within the program''s tier_window that reach the tier';
+
+select pg_extension_config_dump('tier', '');
+
+create function create_tier(
+    program text,
+    code text,
+    name text,
+    threshold point_amount
+) returns tier
+language plpgsql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+declare
+    created jifen.tier;
+    own_program integer;
+begin
+    if num_nulls(program, code, threshold) > 0 then
+        raise exception using errcode = 'null_value_not_allowed',
+            message = 'an argument of create_tier() must not be null',
+            detail = 'program, code and threshold need values.',
+            hint = 'Only name may be null; the tier is then named by its code.';
+    end if;
+    if length(code) not between 1 and 256 then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = case length(code) when 0 then 'code must not be empty' else 'code is too long' end,
+            detail = format('It has %s characters.', length(code)),
+            hint = 'An identifier has from 1 to 256 characters.';
+    end if;
+    if threshold < 0 then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'threshold must not be negative',
+            detail = format('It is %s points.', threshold),
+            hint = 'Give 0 for the tier that every member is in.';
+    end if;
+    select p.program_id into own_program from jifen.program p where p.code = create_tier.program;
+    if not found then
+        raise exception using errcode = 'JF002',
+            message = format('unknown program "%s"', program),
+            detail = format('No program has the code "%s".', program),
+            hint = 'create_program() creates one; codes are case-sensitive.';
+    end if;
+    insert into jifen.tier (program_id, code, name, threshold)
+    values (own_program, code, coalesce(name, code), threshold)
+    on conflict do nothing
+    returning * into created;
+    if not found then
+        raise exception using errcode = 'duplicate_object',
+            message = format('tier "%s" of program "%s" or its threshold exists', code, program),
+            detail = 'The code and the threshold of a tier are unique in its program.',
+            hint = 'Give another code and another threshold.';
+    end if;
+    return created;
+end
+$$;
+
+comment on function create_tier(text, text, text, point_amount) is
+    'Creates a tier of the program, reached with threshold qualifying points, and returns it. Raises JF002, 42710 if the code or the threshold is taken, 22004, 22023';
+
+create function tier_for(
+    program text,
+    member text,
+    as_of timestamptz default now()
+) returns text
+language c stable parallel safe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function tier_for(text, text, timestamptz) is
+    'Code of the member''s tier at as_of: the highest whose threshold is at most the sum of the qualifying points of the program''s tier_window before as_of; null if there is none. Raises JF002, JF003, 22004, 22023. Locks nothing';
+
+create function tier_status(
+    program text,
+    member text,
+    as_of timestamptz default now(),
+    out tier text,
+    out name text,
+    out qualifying point_amount,
+    out threshold point_amount,
+    out window_start timestamptz,
+    out window_end timestamptz,
+    out next_tier text,
+    out next_threshold point_amount,
+    out missing point_amount,
+    out holds_until timestamptz
+)
+language c stable parallel safe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function tier_status(text, text, timestamptz) is
+    'Why the member is in a tier at as_of: qualifying points with window_start < event_at <= window_end, the threshold reached, the next one and what is missing to it, and when the tier ends if nothing more is earned (null: never). Raises as tier_for(). Locks nothing';
+
+revoke all on function create_tier(text, text, text, point_amount) from public;
+revoke all on function tier_for(text, text, timestamptz) from public;
+revoke all on function tier_status(text, text, timestamptz) from public;

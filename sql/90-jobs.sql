@@ -1,0 +1,173 @@
+-- jobs: what background runs did, and their schedule by pg_cron.
+
+create sequence job_run_id_seq;
+comment on sequence job_run_id_seq is 'Numbers of job runs';
+
+create table job_run (
+    job_run_id bigint primary key default nextval('jifen.job_run_id_seq'),
+    job text not null,
+    program text,
+    started_at timestamptz not null default clock_timestamp(),
+    ended_at timestamptz,
+    batches integer not null default 0,
+    accounts bigint not null default 0,
+    lots bigint not null default 0,
+    points point_amount not null default 0,
+    error text,
+    actor text not null,
+    pid integer not null default pg_backend_pid(),
+    backend_started_at timestamptz not null
+);
+
+comment on table job_run is 'Runs of the jobs: what each did, or why it ended';
+comment on column job_run.job_run_id is 'Number of the run';
+comment on column job_run.job is 'Job: expire';
+comment on column job_run.program is 'Program it was asked to work on; null: all';
+comment on column job_run.started_at is 'When it began';
+comment on column job_run.ended_at is 'When it ended; null while it runs';
+comment on column job_run.batches is 'Batches committed';
+comment on column job_run.accounts is 'Accounts on which something was booked, summed over the batches';
+comment on column job_run.lots is 'Lots that were booked as lapsed';
+comment on column job_run.points is 'Points that were booked as lapsed';
+comment on column job_run.error is 'Why it ended before its work was done; null if it did not';
+comment on column job_run.actor is 'Role that ran it';
+comment on column job_run.pid is 'Server process that ran it';
+comment on column job_run.backend_started_at is 'When that process began, which tells it from later ones of the same pid';
+
+select pg_extension_config_dump('job_run_id_seq', '');
+select pg_extension_config_dump('job_run', '');
+
+create function start_job_run(job text, program text) returns bigint
+language plpgsql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+declare
+    started bigint;
+begin
+    update jifen.job_run r
+    set ended_at = clock_timestamp(), error = 'interrupted: its session ended'
+    where r.ended_at is null
+        and not exists (select from pg_stat_activity a
+            where a.pid = r.pid and a.backend_start = r.backend_started_at);
+    insert into jifen.job_run (job, program, actor, backend_started_at)
+    select start_job_run.job, start_job_run.program, session_user, a.backend_start
+    from pg_stat_activity a where a.pid = pg_backend_pid()
+    returning job_run_id into started;
+    return started;
+end
+$$;
+
+comment on function start_job_run(text, text) is
+    'Records that a run of the job begins and returns its number; ends the records of runs whose session is gone';
+
+create function add_to_job_run(run bigint, accounts bigint, lots bigint, points point_amount) returns void
+language sql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+    update jifen.job_run r
+    set batches = r.batches + 1,
+        accounts = r.accounts + add_to_job_run.accounts,
+        lots = r.lots + add_to_job_run.lots,
+        points = r.points + add_to_job_run.points
+    where r.job_run_id = run
+$$;
+
+comment on function add_to_job_run(bigint, bigint, bigint, point_amount) is
+    'Adds a batch to what the run did';
+
+create function end_job_run(run bigint, error text) returns void
+language sql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+    update jifen.job_run r
+    set ended_at = clock_timestamp(), error = end_job_run.error
+    where r.job_run_id = run
+$$;
+
+comment on function end_job_run(bigint, text) is
+    'Records that the run has ended, and why if its work is not done';
+
+-- pg_cron is reached by dynamic SQL only: it may come and go.
+create function require_pg_cron(command text, schedule text) returns void
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+declare
+    cron_database text := current_setting('cron.database_name', true);
+begin
+    if exists (select from pg_extension where extname = 'pg_cron') then
+        return;
+    end if;
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+        message = format('pg_cron is not installed in database "%s"', current_database()),
+        detail = case
+            when cron_database is null then 'The server has not loaded pg_cron.'
+            else format('pg_cron works in database "%s", as cron.database_name says.', cron_database)
+        end,
+        hint = case
+            when cron_database is null then
+                'Add pg_cron to shared_preload_libraries, restart the server, and create the extension pg_cron in the database that cron.database_name names.'
+            when cron_database = current_database() then
+                'Run: create extension pg_cron;'
+            else format('In database "%s" run: select cron.schedule_in_database(%L, %L, %L, %L);',
+                cron_database, 'jifen expire ' || current_database(), schedule, command, current_database())
+        end;
+end
+$$;
+
+comment on function require_pg_cron(text, text) is
+    'Raises 55000 unless pg_cron is installed in this database, with the statement that schedules the command from where it is';
+
+create function schedule_jobs(
+    expiry text default '5 * * * *',
+    out job_name text,
+    out schedule text,
+    out command text,
+    out job_id bigint
+) returns setof record
+language plpgsql volatile parallel unsafe
+set search_path = jifen, pg_temp
+as $$
+begin
+    if expiry is null then
+        raise exception using errcode = 'null_value_not_allowed',
+            message = 'expiry must not be null',
+            hint = 'Give the schedule of the expiry job in cron''s five fields, or leave the argument out.';
+    end if;
+    job_name := 'jifen expire';
+    schedule := expiry;
+    command := 'call jifen.run_expiry()';
+    perform jifen.require_pg_cron(command, schedule);
+    execute 'select cron.schedule($1, $2, $3)' into job_id using job_name, schedule, command;
+    return next;
+end
+$$;
+
+comment on function schedule_jobs(text) is
+    'Schedules the expiry of all programs by pg_cron, in cron''s five fields and pg_cron''s time zone (GMT unless set), replacing what it scheduled before, and returns the jobs. Since what has lapsed cannot be spent in any case, the hour is a matter of load alone. Raises 55000 with the statement to run where pg_cron lives in another database, 22004';
+
+create function unschedule_jobs() returns integer
+language plpgsql volatile parallel unsafe
+set search_path = jifen, pg_temp
+as $$
+declare
+    removed integer;
+begin
+    perform jifen.require_pg_cron('call jifen.run_expiry()', '5 * * * *');
+    execute $query$
+        select count(cron.unschedule(j.jobid)) from cron.job j
+        where j.jobname = 'jifen expire' and j.database = current_database() and j.username = current_user
+    $query$ into removed;
+    return removed;
+end
+$$;
+
+comment on function unschedule_jobs() is
+    'Removes the caller''s jobs that schedule_jobs() made in this database and returns how many. Raises 55000 where pg_cron is not installed';
+
+revoke all on function start_job_run(text, text) from public;
+revoke all on function add_to_job_run(bigint, bigint, bigint, point_amount) from public;
+revoke all on function end_job_run(bigint, text) from public;
+revoke all on function require_pg_cron(text, text) from public;
+revoke all on function schedule_jobs(text) from public;
+revoke all on function unschedule_jobs() from public;

@@ -1,0 +1,178 @@
+/*
+ * account.c
+ *	  Opens, freezes, unfreezes and closes accounts.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "argument.h"
+#include "errcodes.h"
+#include "plan.h"
+#include "storage.h"
+
+PG_FUNCTION_INFO_V1(account_id);
+PG_FUNCTION_INFO_V1(open_account);
+PG_FUNCTION_INFO_V1(freeze_account);
+PG_FUNCTION_INFO_V1(unfreeze_account);
+PG_FUNCTION_INFO_V1(close_account);
+
+static JifenStatement find_account = {
+	"select a.account_id from jifen.program p"
+	" join jifen.account a on a.program_id = p.program_id"
+	" where p.code = $1 and a.member = $2",
+	2, {TEXTOID, TEXTOID}
+};
+
+static JifenStatement select_account = {
+	"select a from jifen.account a where a.account_id = $1",
+	1, {INT8OID}
+};
+
+static JifenStatement change_status = {
+	"with changed as ("
+	"  update jifen.account set status = $2 where account_id = $1)"
+	" insert into jifen.status_change (account_id, change_no, status, reason, actor)"
+	" select $1, max(change_no) + 1, $2, $3, $4"
+	" from jifen.status_change where account_id = $1",
+	4, {INT8OID, TEXTOID, TEXTOID, TEXTOID}
+};
+
+/* The account's row, in the caller's memory; ends the SPI connection. */
+static Datum
+finish(const JifenAccount *account)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id)};
+	Datum		result;
+
+	jifen_execute(&select_account, values, NULL, false, 0);
+	result = SPI_datumTransfer(jifen_get_datum(0, 1), false, -1);
+	SPI_finish();
+	return result;
+}
+
+/* account_id(program, member) returns bigint */
+Datum
+account_id(PG_FUNCTION_ARGS)
+{
+	Datum		values[2];
+	int64		result;
+
+	values[0] = jifen_identifier_argument(fcinfo, 0, "program");
+	values[1] = jifen_identifier_argument(fcinfo, 1, "member");
+
+	SPI_connect();
+	if (jifen_execute(&find_account, values, NULL, true, 0) == 0)
+		jifen_report_unknown(values[0], values[1]);
+	result = jifen_get_int64(0, 1);
+	SPI_finish();
+	PG_RETURN_INT64(result);
+}
+
+/* open_account(program, member) returns account */
+Datum
+open_account(PG_FUNCTION_ARGS)
+{
+	Datum		program;
+	Datum		member;
+	JifenProgram *opener;
+	JifenAccount *account;
+
+	PreventCommandIfReadOnly("open_account()");
+	program = jifen_identifier_argument(fcinfo, 0, "program");
+	member = jifen_identifier_argument(fcinfo, 1, "member");
+
+	SPI_connect();
+	opener = jifen_load_program(program);
+	if (opener == NULL)
+		jifen_report_unknown(program, member);
+	jifen_open_account(opener, member);
+	account = jifen_lock_account(program, member);
+	jifen_raise(jifen_require_open(account));
+	PG_RETURN_DATUM(finish(account));
+}
+
+/* Locks the account that the arguments program, member and reason name. */
+static JifenAccount *
+lock_account_argument(FunctionCallInfo fcinfo, const char *command)
+{
+	Datum		program;
+	Datum		member;
+
+	PreventCommandIfReadOnly(command);
+	program = jifen_identifier_argument(fcinfo, 0, "program");
+	member = jifen_identifier_argument(fcinfo, 1, "member");
+	jifen_require_argument(fcinfo, 2, "reason");
+
+	SPI_connect();
+	return jifen_lock_account(program, member);
+}
+
+static Datum
+set_status(FunctionCallInfo fcinfo, const JifenAccount *account, const char *status)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id),
+	CStringGetTextDatum(status), PG_GETARG_DATUM(2), jifen_actor()};
+
+	jifen_execute(&change_status, values, NULL, false, 0);
+	return finish(account);
+}
+
+/* freeze_account(program, member, reason) returns account */
+Datum
+freeze_account(PG_FUNCTION_ARGS)
+{
+	JifenAccount *account = lock_account_argument(fcinfo, "freeze_account()");
+
+	jifen_raise(jifen_require_open(account));
+	PG_RETURN_DATUM(set_status(fcinfo, account, "frozen"));
+}
+
+/* unfreeze_account(program, member, reason) returns account */
+Datum
+unfreeze_account(PG_FUNCTION_ARGS)
+{
+	JifenAccount *account = lock_account_argument(fcinfo, "unfreeze_account()");
+
+	if (account->status != JIFEN_FROZEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_JF_ACCOUNT_NOT_OPEN),
+				 errmsg("account is not frozen"),
+				 errdetail("Account \"%s\" of program \"%s\" is %s.",
+						   account->member, account->program->code,
+						   account->status == JIFEN_OPEN ? "open" : "closed"),
+				 errhint("Only a frozen account can be unfrozen.")));
+	PG_RETURN_DATUM(set_status(fcinfo, account, "open"));
+}
+
+/*
+ * close_account(program, member, reason) returns account
+ *
+ * Books what has lapsed by now, then wants a balance of zero.
+ */
+Datum
+close_account(PG_FUNCTION_ARGS)
+{
+	JifenAccount *account = lock_account_argument(fcinfo, "close_account()");
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+	if (account->status == JIFEN_CLOSED)
+		jifen_raise(jifen_require_open(account));
+	jifen_load_lapsed(&account, 1, now);
+	jifen_post_expiry(account, now);
+	if (account->balance != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("account still holds points"),
+				 errdetail("Account \"%s\" of program \"%s\" holds " INT64_FORMAT
+						   " points that have not lapsed.",
+						   account->member, account->program->code, account->balance),
+				 errhint("Redeem or reverse them first.")));
+	jifen_store(&account, 1);
+	PG_RETURN_DATUM(set_status(fcinfo, account, "closed"));
+}

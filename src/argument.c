@@ -1,0 +1,116 @@
+/*
+ * argument.c
+ *	  Checked arguments of SQL-callable functions, and refusals as errors.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "argument.h"
+#include "compat.h"
+#include "settings.h"
+
+/* 22004 unless the argument is given. */
+void
+jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", name),
+				 errhint("Give a value for the argument \"%s\".", name)));
+}
+
+/* A text argument of 1 to JIFEN_MAX_IDENTIFIER characters. */
+Datum
+jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	text	   *value;
+	int			length;
+
+	jifen_require_argument(fcinfo, n, name);
+	value = PG_GETARG_TEXT_PP(n);
+	length = pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	if (length == 0 || length > JIFEN_MAX_IDENTIFIER)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 length == 0 ? errmsg("%s must not be empty", name) :
+				 errmsg("%s is too long", name),
+				 errdetail("It has %d characters.", length),
+				 errhint("An identifier has from 1 to %d characters.", JIFEN_MAX_IDENTIFIER)));
+	return PointerGetDatum(value);
+}
+
+/* A number of points that is more than zero. */
+PointAmount
+jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	PointAmount amount;
+
+	jifen_require_argument(fcinfo, n, name);
+	amount = PG_GETARG_POINT_AMOUNT(n);
+	if (amount <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be more than zero", name),
+				 errdetail("It is " INT64_FORMAT " points.", amount),
+				 errhint("The function called says which way the points move.")));
+	return amount;
+}
+
+/* A finite instant, JIFEN_NO_TIME where the argument is null. */
+TimestampTz
+jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	TimestampTz value;
+
+	if (PG_ARGISNULL(n))
+		return JIFEN_NO_TIME;
+	value = PG_GETARG_TIMESTAMPTZ(n);
+	if (TIMESTAMP_NOT_FINITE(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be finite", name),
+				 errdetail("It is %s.", timestamptz_to_str(value)),
+				 errhint("Give an instant, or leave the argument out.")));
+	return value;
+}
+
+/* A pass-by-reference argument, 0 where it is null. */
+Datum
+jifen_optional_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? (Datum) 0 : PG_GETARG_DATUM(n);
+}
+
+/* 22023 if the instant is after now() by more than jifen.clock_tolerance. */
+void
+jifen_require_past(TimestampTz at, const char *name)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+	if (at > now && at - now > jifen_clock_tolerance * USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is in the future", name),
+				 errdetail("It is %s, and it is now %s.",
+						   pstrdup(timestamptz_to_str(at)),
+						   pstrdup(timestamptz_to_str(now))),
+				 errhint("It may be at most %d seconds ahead (setting jifen.clock_tolerance).",
+						 jifen_clock_tolerance)));
+}
+
+/* Raises the refusal, if there is one, as an error. */
+void
+jifen_raise(const JifenRefusal *refusal)
+{
+	if (refusal == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(refusal->sqlerrcode),
+			 errmsg("%s", refusal->message),
+			 errdetail("%s", refusal->detail),
+			 errhint("%s", refusal->hint)));
+}

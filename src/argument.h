@@ -1,0 +1,25 @@
+/*
+ * argument.h
+ *	  Checked arguments of SQL-callable functions, and refusals as errors.
+ */
+#ifndef JIFEN_ARGUMENT_H
+#define JIFEN_ARGUMENT_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "posting.h"
+
+/* The longest identifier of a program or a member, in characters. */
+#define JIFEN_MAX_IDENTIFIER 256
+
+extern void jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name);
+extern Datum jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name);
+extern PointAmount jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name);
+extern TimestampTz jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name);
+extern Datum jifen_optional_argument(FunctionCallInfo fcinfo, int n);
+extern void jifen_require_past(TimestampTz at, const char *name);
+extern void jifen_raise(const JifenRefusal *refusal);
+
+#endif							/* JIFEN_ARGUMENT_H */

@@ -1,0 +1,33 @@
+/*
+ * compat.h
+ *		All differences between the supported PostgreSQL versions, 14 to 18.
+ *
+ * Include it after postgres.h.  No other file looks at PG_VERSION_NUM.
+ */
+#ifndef JIFEN_COMPAT_H
+#define JIFEN_COMPAT_H
+
+#if PG_VERSION_NUM < 140000
+#error "jifen needs PostgreSQL 14 or later"
+#endif
+
+/* The layout of variable-length values moved out of postgres.h in 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/*
+ * Input functions report bad text softly where the server can take it, that
+ * is from 16 on.  Before 16 there is no error context to save the error in:
+ * ereturn() raises it, and the context is ignored.
+ */
+#if PG_VERSION_NUM < 160000
+#define ereturn(context, dummy_value, ...) \
+	do { \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+		return dummy_value; \
+	} while (0)
+#endif
+
+#endif							/* JIFEN_COMPAT_H */

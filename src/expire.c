@@ -1,0 +1,206 @@
+/*
+ * expire.c
+ *	  Books the expiry of lots that have lapsed, a bounded batch at a time.
+ *
+ * Lapsed points cannot be spent whether or not they are booked; booking only
+ * writes the entries.  So an account that somebody else holds is left for
+ * the next run, and any number of runs may work side by side.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+#include "argument.h"
+#include "errcodes.h"
+#include "plan.h"
+#include "storage.h"
+
+PG_FUNCTION_INFO_V1(expire_batch);
+
+/* Due lots are read so many at a time. */
+#define DUE_LOTS 1000
+
+static JifenStatement all_programs = {
+	"select p.program_id from jifen.program p order by p.program_id", 0
+};
+
+static JifenStatement due_lots = {
+	"select l.account_id from jifen.lot l"
+	" where l.program_id = $1 and l.expires_at <= $2 and l.expires_at < 'infinity'"
+	" order by l.expires_at",
+	2, {INT4OID, TIMESTAMPTZOID}
+};
+
+/* What a batch has done so far. */
+typedef struct Batch
+{
+	TimestampTz as_of;
+	int			max_accounts;
+	HTAB	   *seen;			/* account_ids met, booked or left out */
+	int			naccounts;
+	int64		nlots;
+	PointAmount points;
+	bool		more;
+} Batch;
+
+/* The account_ids of the latest result that were not met before. */
+static int
+new_account_ids(Batch *batch, int64 *account_ids)
+{
+	int			n = 0;
+
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		int64		account_id = jifen_get_int64(row, 1);
+		bool		found;
+
+		(void) hash_search(batch->seen, &account_id, HASH_ENTER, &found);
+		if (!found)
+			account_ids[n++] = account_id;
+	}
+	return n;
+}
+
+/* Locks those of the accounts that are free and books what has lapsed. */
+static void
+book_accounts(Batch *batch, const int64 *account_ids, int n)
+{
+	JifenAccount **accounts;
+	int			naccounts;
+
+	if (n == 0)
+		return;
+	accounts = jifen_lock_accounts(account_ids, n, &naccounts);
+	jifen_load_lapsed(accounts, naccounts, batch->as_of);
+	for (int i = 0; i < naccounts; i++)
+	{
+		jifen_post_expiry(accounts[i], batch->as_of);
+		if (accounts[i]->nentries == 0)
+			continue;
+		batch->naccounts++;
+		batch->nlots += accounts[i]->nlots;
+		for (int e = 0; e < accounts[i]->nentries; e++)
+			batch->points = jifen_sub(batch->points, accounts[i]->entries[e].amount);
+	}
+	jifen_store(accounts, naccounts);
+}
+
+/*
+ * Books the program's lapsed lots, soonest lapsed first, until max_accounts
+ * are done; sets more if due lots were left unread then.
+ */
+static void
+expire_program(Batch *batch, int32 program_id)
+{
+	Datum		values[] = {Int32GetDatum(program_id), TimestampTzGetDatum(batch->as_of)};
+	Portal		due = jifen_open_cursor(&due_lots, values, false);
+	MemoryContext chunk_context = AllocSetContextCreate(CurrentMemoryContext,
+														"jifen expire chunk",
+														ALLOCSET_DEFAULT_SIZES);
+	int64		account_ids[DUE_LOTS];
+
+	for (;;)
+	{
+		MemoryContext old_context;
+		int			n;
+
+		CHECK_FOR_INTERRUPTS();
+		SPI_cursor_fetch(due, true,
+						 Min(DUE_LOTS, batch->max_accounts - batch->naccounts));
+		if (SPI_processed == 0)
+			break;
+		n = new_account_ids(batch, account_ids);
+		SPI_freetuptable(SPI_tuptable);
+
+		old_context = MemoryContextSwitchTo(chunk_context);
+		book_accounts(batch, account_ids, n);
+		MemoryContextSwitchTo(old_context);
+		MemoryContextReset(chunk_context);
+
+		if (batch->naccounts >= batch->max_accounts)
+		{
+			SPI_cursor_fetch(due, true, 1);
+			batch->more = SPI_processed > 0;
+			break;
+		}
+	}
+	SPI_cursor_close(due);
+	MemoryContextDelete(chunk_context);
+}
+
+/*
+ * expire_batch(program, as_of, max_accounts,
+ *				OUT accounts, OUT lots, OUT points, OUT more)
+ */
+Datum
+expire_batch(PG_FUNCTION_ARGS)
+{
+	Batch		batch = {0};
+	HASHCTL		hash = {.keysize = sizeof(int64),.entrysize = sizeof(int64)};
+	TupleDesc	tupdesc;
+	Datum		program = (Datum) 0;
+	int32	   *program_ids;
+	int			nprograms = 1;
+	Datum		values[4];
+	bool		nulls[4] = {false};
+
+	PreventCommandIfReadOnly("expire_batch()");
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	tupdesc = BlessTupleDesc(tupdesc);
+	if (!PG_ARGISNULL(0))
+		program = jifen_identifier_argument(fcinfo, 0, "program");
+	jifen_require_argument(fcinfo, 1, "as_of");
+	batch.as_of = jifen_time_argument(fcinfo, 1, "as_of");
+	jifen_require_past(batch.as_of, "as_of");
+	jifen_require_argument(fcinfo, 2, "max_accounts");
+	batch.max_accounts = PG_GETARG_INT32(2);
+	if (batch.max_accounts <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_accounts must be more than zero"),
+				 errdetail("It is %d.", batch.max_accounts),
+				 errhint("A thousand accounts make a batch of a few tenths of a second.")));
+
+	SPI_connect();
+	hash.hcxt = CurrentMemoryContext;
+	batch.seen = hash_create("jifen expire batch", 1024, &hash,
+							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	if (program)
+	{
+		JifenProgram *loaded = jifen_load_program(program);
+
+		if (loaded == NULL)
+			jifen_report_unknown(program, program);
+		program_ids = palloc(sizeof(int32));
+		program_ids[0] = loaded->program_id;
+	}
+	else
+	{
+		nprograms = (int) jifen_execute(&all_programs, NULL, NULL, false, 0);
+		program_ids = palloc((nprograms + 1) * sizeof(int32));
+		for (int i = 0; i < nprograms; i++)
+			program_ids[i] = DatumGetInt32(jifen_get_datum(i, 1));
+	}
+
+	for (int i = 0; i < nprograms && !batch.more; i++)
+	{
+		if (batch.naccounts >= batch.max_accounts)
+			batch.more = true;
+		else
+			expire_program(&batch, program_ids[i]);
+	}
+	SPI_finish();
+
+	values[0] = Int32GetDatum(batch.naccounts);
+	values[1] = Int64GetDatum(batch.nlots);
+	values[2] = PointAmountGetDatum(batch.points);
+	values[3] = BoolGetDatum(batch.more);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
+}

@@ -1,0 +1,173 @@
+/*
+ * plan.c
+ *	  Statements planned once per session, always by index.
+ *
+ * The first plan of a session may be made on tables that are empty or not
+ * analyzed, where the planner takes a sequential scan to be free; kept, it
+ * would cost a full scan for each posting once the tables have grown.  So
+ * statements of this extension are planned, and planned again after an
+ * invalidation, with only index-driven nested loops allowed.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/plancache.h"
+
+#include "plan.h"
+#include "posting.h"
+
+static const char *const planner_settings[] = {
+	"enable_seqscan",
+	"enable_bitmapscan",
+	"enable_hashjoin",
+	"enable_mergejoin",
+};
+
+/* Enters a nest level of settings under which only index plans are made. */
+static int
+allow_only_index_plans(void)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	for (int i = 0; i < (int) lengthof(planner_settings); i++)
+		(void) set_config_option(planner_settings[i], "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nest_level;
+}
+
+static void
+prepare(JifenStatement *statement)
+{
+	if (statement->plan)
+		return;
+	statement->plan = SPI_prepare_cursor(statement->sql, statement->nparameters,
+										 statement->types, CURSOR_OPT_GENERIC_PLAN);
+	if (statement->plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", statement->sql,
+			 SPI_result_code_string(SPI_result));
+	SPI_keepplan(statement->plan);
+}
+
+/* The plan that a use of the statement would take, NULL if it must be made. */
+static CachedPlan *
+valid_plan(JifenStatement *statement)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(statement->plan));
+
+	if (source->is_valid && source->gplan && source->gplan->is_valid)
+		return source->gplan;
+	return NULL;
+}
+
+/*
+ * An invalidation that arrives while a statement takes its locks makes the
+ * server plan it again without our settings; such a plan is not kept.
+ */
+static void
+forget_unless(JifenStatement *statement, CachedPlan *plan)
+{
+	if (valid_plan(statement) == plan)
+		return;
+	SPI_freeplan(statement->plan);
+	statement->plan = NULL;
+}
+
+/*
+ * Runs the statement to its end, or for at most limit rows (0: all); they are
+ * then in SPI_tuptable.  Changing settings costs more than many a statement,
+ * so it is done only when there is no valid plan.
+ */
+uint64
+jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
+			  bool read_only, uint64 limit)
+{
+	CachedPlan *plan;
+	int			result;
+
+	prepare(statement);
+	plan = valid_plan(statement);
+	if (plan == NULL)
+	{
+		int			nest_level = allow_only_index_plans();
+
+		result = SPI_execute_plan(statement->plan, (Datum *) values, nulls,
+								  read_only, (long) limit);
+		AtEOXact_GUC(true, nest_level);
+	}
+	else
+	{
+		result = SPI_execute_plan(statement->plan, (Datum *) values, nulls,
+								  read_only, (long) limit);
+		forget_unless(statement, plan);
+	}
+	if (result < 0)
+		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/* Opens a cursor on the statement. */
+Portal
+jifen_open_cursor(JifenStatement *statement, const Datum *values, bool read_only)
+{
+	CachedPlan *plan;
+	Portal		portal;
+
+	prepare(statement);
+	plan = valid_plan(statement);
+	if (plan == NULL)
+	{
+		int			nest_level = allow_only_index_plans();
+
+		portal = SPI_cursor_open(NULL, statement->plan, (Datum *) values, NULL, read_only);
+		AtEOXact_GUC(true, nest_level);
+	}
+	else
+	{
+		portal = SPI_cursor_open(NULL, statement->plan, (Datum *) values, NULL, read_only);
+		forget_unless(statement, plan);
+	}
+	return portal;
+}
+
+Datum
+jifen_get_datum(uint64 row, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row],
+									  SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? (Datum) 0 : value;
+}
+
+bool
+jifen_is_null(uint64 row, int column)
+{
+	bool		isnull;
+
+	(void) SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+	return isnull;
+}
+
+int64
+jifen_get_int64(uint64 row, int column)
+{
+	return DatumGetInt64(jifen_get_datum(row, column));
+}
+
+TimestampTz
+jifen_get_time(uint64 row, int column)
+{
+	return jifen_is_null(row, column) ? JIFEN_NO_TIME :
+		DatumGetTimestampTz(jifen_get_datum(row, column));
+}
+
+char *
+jifen_get_string(uint64 row, int column)
+{
+	Datum		value = jifen_get_datum(row, column);
+
+	return value ? TextDatumGetCString(value) : NULL;
+}

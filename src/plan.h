@@ -1,0 +1,37 @@
+/*
+ * plan.h
+ *	  Statements planned once per session, always by index.
+ */
+#ifndef JIFEN_PLAN_H
+#define JIFEN_PLAN_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+
+#define JIFEN_MAX_PARAMETERS 6
+
+/* A statement and, from its first use on, its saved plan. */
+typedef struct JifenStatement
+{
+	const char *sql;
+	int			nparameters;
+	Oid			types[JIFEN_MAX_PARAMETERS];
+	SPIPlanPtr	plan;
+} JifenStatement;
+
+extern uint64 jifen_execute(JifenStatement *statement, const Datum *values,
+							const char *nulls, bool read_only,
+							uint64 limit);
+extern Portal jifen_open_cursor(JifenStatement *statement, const Datum *values,
+								bool read_only);
+
+/* Columns of row number row of the latest result; NULLs as stated. */
+extern int64 jifen_get_int64(uint64 row, int column);	/* 0 */
+extern TimestampTz jifen_get_time(uint64 row, int column);	/* JIFEN_NO_TIME */
+extern bool jifen_is_null(uint64 row, int column);
+extern Datum jifen_get_datum(uint64 row, int column);	/* 0 */
+extern char *jifen_get_string(uint64 row, int column);	/* NULL */
+
+#endif							/* JIFEN_PLAN_H */

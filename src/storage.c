@@ -1,0 +1,792 @@
+/*
+ * storage.c
+ *	  Loads accounts and lots under lock, and stores what was decided on them.
+ *
+ * All SQL of the write path.  An account row is locked by one statement and
+ * its lots are read by the next: under READ COMMITTED each statement has a
+ * snapshot of its own, so the lots are those that the previous holder of the
+ * lock left.  What was decided is handed to the statements that store it as
+ * transient relations, one row or ten thousand alike.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/queryenvironment.h"
+#include "utils/rel.h"
+#include "utils/tuplestore.h"
+
+#include "errcodes.h"
+#include "plan.h"
+#include "storage.h"
+
+/* The columns of the tables that are written, as in sql/. */
+enum
+{
+	Anum_account_account_id = 1,
+	Anum_account_balance,
+	Anum_account_held,
+	Anum_account_last_seq,
+	Anum_account_last_activity_at,
+	Anum_account_last_event_at,
+	Anum_account_opened_at,
+	Anum_account_program_id,
+	Anum_account_status,
+	Anum_account_member,
+	Natts_account = Anum_account_member
+};
+
+enum
+{
+	Anum_entry_account_id = 1,
+	Anum_entry_seq,
+	Anum_entry_amount,
+	Anum_entry_held,
+	Anum_entry_balance,
+	Anum_entry_event_at,
+	Anum_entry_posted_at,
+	Anum_entry_expires_at,
+	Anum_entry_available_at,
+	Anum_entry_reverses_seq,
+	Anum_entry_qualifying,
+	Anum_entry_kind,
+	Anum_entry_source,
+	Anum_entry_reference,
+	Anum_entry_reason,
+	Anum_entry_revenue,
+	Anum_entry_details,
+	Anum_entry_actor,
+	Natts_entry = Anum_entry_actor
+};
+
+enum
+{
+	Anum_lot_account_id = 1,
+	Anum_lot_expires_at,
+	Anum_lot_seq,
+	Anum_lot_available_at,
+	Anum_lot_remaining,
+	Anum_lot_program_id,
+	Natts_lot = Anum_lot_program_id
+};
+
+enum
+{
+	Anum_allocation_account_id = 1,
+	Anum_allocation_seq,
+	Anum_allocation_lot_seq,
+	Anum_allocation_amount,
+	Natts_allocation = Anum_allocation_amount
+};
+
+#define PROGRAM_COLUMNS \
+	"p.program_id, p.code, p.time_zone, p.expiry, p.auto_open"
+#define ACCOUNT_COLUMNS \
+	"a.account_id, a.member, a.status, a.balance, a.held, a.last_seq," \
+	" a.last_activity_at, a.last_event_at"
+
+static JifenStatement load_program = {
+	"select " PROGRAM_COLUMNS
+	" from jifen.program p where p.code = $1",
+	1, {TEXTOID}
+};
+
+static JifenStatement lock_account = {
+	"select " PROGRAM_COLUMNS ", " ACCOUNT_COLUMNS
+	" from jifen.program p"
+	" join jifen.account a on a.program_id = p.program_id"
+	" where p.code = $1 and a.member = $2"
+	" for no key update of a",
+	2, {TEXTOID, TEXTOID}
+};
+
+static JifenStatement lock_accounts = {
+	"select " PROGRAM_COLUMNS ", " ACCOUNT_COLUMNS
+	" from jifen.account a"
+	" join jifen.program p on p.program_id = a.program_id"
+	" where a.account_id = any ($1)"
+	" order by a.account_id"
+	" for no key update of a skip locked",
+	1, {INT8ARRAYOID}
+};
+
+static JifenStatement open_account = {
+	"with opened as ("
+	"  insert into jifen.account (program_id, member) values ($1, $2)"
+	"  on conflict (program_id, member) do nothing"
+	"  returning account_id)"
+	" insert into jifen.status_change (account_id, change_no, status, actor)"
+	" select account_id, 1, 'open', $3 from opened",
+	3, {INT4OID, TEXTOID, TEXTOID}
+};
+
+static JifenStatement load_spendable_lots = {
+	"select seq, expires_at, available_at, remaining"
+	" from jifen.lot"
+	" where account_id = $1 and expires_at > $2 and available_at <= $2"
+	" order by expires_at, seq",
+	2, {INT8OID, TIMESTAMPTZOID}
+};
+
+/*
+ * What may be taken of each credit at a business time $2 from which on other
+ * postings have happened: the least that was left of it at any time since,
+ * expiry apart.  The credit of $3 counts even where it is not spendable.
+ */
+static JifenStatement load_spendable_history = {
+	"with taken as ("
+	"  select x.lot_seq,"
+	"         sum(x.amount) over (partition by x.lot_seq"
+	"                             order by greatest(e.event_at, $2)) as total"
+	"  from jifen.allocation x"
+	"  join jifen.entry e on e.account_id = x.account_id and e.seq = x.seq"
+	"  where x.account_id = $1 and e.kind not in ('expire', 'reinstate')),"
+	" history as ("
+	"  select e.seq, e.expires_at, e.available_at, e.amount, null::jifen.point_amount as total"
+	"  from jifen.entry e"
+	"  where e.account_id = $1 and e.kind = 'earn' and e.event_at <= $2"
+	"    and (e.seq = $3 or (e.available_at <= $2 and e.expires_at > $2))"
+	"  union all"
+	"  select lot_seq, null, null, null, total from taken),"
+	" credit as ("
+	"  select seq, min(expires_at) as expires_at, min(available_at) as available_at,"
+	"         max(amount) - coalesce(max(total), 0) as takeable"
+	"  from history group by seq having count(expires_at) > 0)"
+	" select c.seq, c.expires_at, c.available_at, l.remaining, c.takeable"
+	" from credit c"
+	" left join jifen.lot l on l.account_id = $1 and l.expires_at = c.expires_at and l.seq = c.seq"
+	" where c.takeable > 0"
+	" order by c.expires_at, c.seq",
+	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
+};
+
+/* What expiry booked after $2, and of the lot of $3 at any time. */
+static JifenStatement load_booked_expiry = {
+	"select case e.kind when 'expire' then x.seq else e.reverses_seq end as expire_seq,"
+	"       min(e.event_at), x.lot_seq, sum(x.amount)"
+	" from jifen.allocation x"
+	" join jifen.entry e on e.account_id = x.account_id and e.seq = x.seq"
+	" where x.account_id = $1 and e.kind in ('expire', 'reinstate')"
+	"   and (e.event_at > $2 or x.lot_seq = $3)"
+	" group by 1, x.lot_seq"
+	" having sum(x.amount) > 0"
+	" order by 1, x.lot_seq",
+	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
+};
+
+static JifenStatement load_figures = {
+	"select sum(remaining) filter (where expires_at > $2 and available_at > $2),"
+	"       sum(remaining) filter (where expires_at <= $2)"
+	" from jifen.lot where account_id = $1",
+	2, {INT8OID, TIMESTAMPTZOID}
+};
+
+static JifenStatement load_reversed = {
+	"select e.kind, e.amount, e.qualifying, e.event_at,"
+	"       (select sum(r.amount) from jifen.entry r"
+	"        where r.account_id = $1 and r.reverses_seq = $2 and r.kind = 'reverse')"
+	" from jifen.entry e where e.account_id = $1 and e.seq = $2",
+	2, {INT8OID, INT8OID}
+};
+
+static JifenStatement load_returnable_lots = {
+	"with concerned as ("
+	"  select $2 as seq"
+	"  union all"
+	"  select r.seq from jifen.entry r"
+	"  where r.account_id = $1 and r.reverses_seq = $2 and r.kind = 'reverse')"
+	" select c.seq, c.expires_at, c.available_at, l.remaining, x.amount"
+	" from (select a.lot_seq, sum(a.amount) as amount"
+	"       from concerned join jifen.allocation a"
+	"         on a.account_id = $1 and a.seq = concerned.seq"
+	"       group by a.lot_seq having sum(a.amount) > 0) x"
+	" join jifen.entry c on c.account_id = $1 and c.seq = x.lot_seq"
+	" left join jifen.lot l on l.account_id = $1 and l.expires_at = c.expires_at and l.seq = c.seq"
+	" order by c.expires_at, c.seq",
+	2, {INT8OID, INT8OID}
+};
+
+static JifenStatement load_lapsed_lots = {
+	"select account_id, seq, expires_at, available_at, remaining"
+	" from jifen.lot"
+	" where account_id = any ($1) and expires_at <= $2"
+	" order by account_id, expires_at, seq",
+	2, {INT8ARRAYOID, TIMESTAMPTZOID}
+};
+
+static JifenStatement update_accounts = {
+	"update jifen.account a"
+	" set balance = c.balance, held = c.held, last_seq = c.last_seq,"
+	"     last_activity_at = c.last_activity_at, last_event_at = c.last_event_at"
+	" from changed_account c where a.account_id = c.account_id"
+};
+
+static JifenStatement insert_entries = {
+	"insert into jifen.entry select * from new_entry"
+};
+
+static JifenStatement insert_allocations = {
+	"insert into jifen.allocation select * from new_allocation"
+};
+
+static JifenStatement insert_lots = {
+	"insert into jifen.lot select * from new_lot"
+};
+
+static JifenStatement update_lots = {
+	"update jifen.lot l set remaining = c.remaining"
+	" from changed_lot c"
+	" where l.account_id = c.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
+};
+
+static JifenStatement delete_lots = {
+	"delete from jifen.lot l using spent_lot c"
+	" where l.account_id = c.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
+};
+
+/*
+ * The role that posts, as text: the outer user, since the functions run as
+ * the extension's owner.
+ */
+Datum
+jifen_actor(void)
+{
+	return CStringGetTextDatum(GetUserNameFromId(GetOuterUserId(), false));
+}
+
+/* ---------- loading ---------- */
+
+/* The program of a result row that begins with PROGRAM_COLUMNS. */
+static JifenProgram *
+program_of_row(uint64 row)
+{
+	JifenProgram *program = palloc(sizeof(JifenProgram));
+
+	program->program_id = DatumGetInt32(jifen_get_datum(row, 1));
+	program->code = jifen_get_string(row, 2);
+	program->time_zone = jifen_time_zone(jifen_get_string(row, 3));
+	program->expiry = *DatumGetExpiryPolicyP(jifen_get_datum(row, 4));
+	program->auto_open = DatumGetBool(jifen_get_datum(row, 5));
+	return program;
+}
+
+/* The account of a result row of PROGRAM_COLUMNS and ACCOUNT_COLUMNS. */
+static JifenAccount *
+account_of_row(uint64 row)
+{
+	JifenAccount *account = palloc0(sizeof(JifenAccount));
+	char	   *status = jifen_get_string(row, 8);
+
+	account->program = program_of_row(row);
+	account->account_id = jifen_get_int64(row, 6);
+	account->member = jifen_get_string(row, 7);
+	account->status = strcmp(status, "open") == 0 ? JIFEN_OPEN :
+		strcmp(status, "frozen") == 0 ? JIFEN_FROZEN : JIFEN_CLOSED;
+	account->balance = jifen_get_int64(row, 9);
+	account->held = jifen_get_int64(row, 10);
+	account->last_seq = jifen_get_int64(row, 11);
+	account->last_activity_at = jifen_get_time(row, 12);
+	account->last_event_at = jifen_get_time(row, 13);
+	return account;
+}
+
+/* The program of that code, or NULL. */
+JifenProgram *
+jifen_load_program(Datum program)
+{
+	Datum		values[] = {program};
+
+	if (jifen_execute(&load_program, values, NULL, false, 0) == 0)
+		return NULL;
+	return program_of_row(0);
+}
+
+/* Says which of the two is not known. */
+void
+jifen_report_unknown(Datum program, Datum member)
+{
+	char	   *code = TextDatumGetCString(program);
+
+	if (jifen_load_program(program) == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_JF_UNKNOWN_PROGRAM),
+				 errmsg("unknown program \"%s\"", code),
+				 errdetail("No program has the code \"%s\".", code),
+				 errhint("create_program() creates one; codes are case-sensitive.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_JF_UNKNOWN_MEMBER),
+			 errmsg("unknown member \"%s\"", TextDatumGetCString(member)),
+			 errdetail("Program \"%s\" has no account of member \"%s\".",
+					   code, TextDatumGetCString(member)),
+			 errhint("open_account() opens one; earn() does too where the program's auto_open is true.")));
+}
+
+/*
+ * Locks the member's account against other postings until the end of the
+ * transaction (FOR NO KEY UPDATE of its row).  JF002 or JF003 if unknown.
+ */
+JifenAccount *
+jifen_lock_account(Datum program, Datum member)
+{
+	Datum		values[] = {program, member};
+
+	if (jifen_execute(&lock_account, values, NULL, false, 0) == 0)
+		jifen_report_unknown(program, member);
+	return account_of_row(0);
+}
+
+/* The same, opening the account first where the program opens by itself. */
+JifenAccount *
+jifen_lock_or_open_account(Datum program, Datum member)
+{
+	Datum		values[] = {program, member};
+	JifenProgram *opener;
+
+	if (jifen_execute(&lock_account, values, NULL, false, 0) > 0)
+		return account_of_row(0);
+	opener = jifen_load_program(program);
+	if (opener && opener->auto_open)
+		jifen_open_account(opener, member);
+	return jifen_lock_account(program, member);
+}
+
+/* Opens the member's account unless there is one, of whatever status. */
+void
+jifen_open_account(const JifenProgram *program, Datum member)
+{
+	Datum		values[] = {Int32GetDatum(program->program_id), member, jifen_actor()};
+
+	jifen_execute(&open_account, values, NULL, false, 0);
+}
+
+static Datum
+int8_array(const int64 *values, int n)
+{
+	Datum	   *elements = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(values[i]);
+	return PointerGetDatum(construct_array(elements, n, INT8OID, sizeof(int64),
+										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/*
+ * Locks those of the accounts that nobody else holds, in account order, and
+ * leaves the others out.
+ */
+JifenAccount **
+jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked)
+{
+	Datum		values[] = {int8_array(account_ids, n)};
+	JifenAccount **accounts;
+
+	*nlocked = (int) jifen_execute(&lock_accounts, values, NULL, false, 0);
+	accounts = palloc((*nlocked + 1) * sizeof(JifenAccount *));
+	for (int i = 0; i < *nlocked; i++)
+		accounts[i] = account_of_row(i);
+	return accounts;
+}
+
+/* The lot of a result row of seq, expires_at, available_at, remaining. */
+static JifenLot
+lot_of_row(uint64 row, int first_column)
+{
+	JifenLot	lot = {0};
+
+	lot.seq = jifen_get_int64(row, first_column);
+	lot.expires_at = jifen_get_time(row, first_column + 1);
+	lot.available_at = jifen_get_time(row, first_column + 2);
+	lot.stored = lot.remaining = jifen_get_int64(row, first_column + 3);
+	return lot;
+}
+
+/*
+ * Loads lots in spending order until they cover amount, a few at first.
+ * Returns what they cannot cover.
+ */
+static PointAmount
+load_from_lots(JifenAccount *account, PointAmount amount, TimestampTz at)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
+	uint64		limit = JIFEN_FIRST_LOTS;
+	PointAmount missing;
+
+	for (;;)
+	{
+		uint64		n = jifen_execute(&load_spendable_lots, values, NULL, false, limit);
+
+		missing = amount;
+		account->nlots = 0;
+		for (uint64 row = 0; row < n && missing > 0; row++)
+		{
+			JifenLot	lot = lot_of_row(row, 1);
+
+			lot.takeable = lot.remaining;
+			missing -= Min(missing, lot.takeable);
+			jifen_add_lot(account, &lot);
+		}
+		if (missing == 0 || limit == 0 || n < limit)
+			return missing;
+		limit = 0;
+	}
+}
+
+/* The same from the journal, with what expiry has booked of those lots since. */
+static PointAmount
+load_from_history(JifenAccount *account, int64 own_seq, PointAmount amount,
+				  TimestampTz at)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(at),
+	Int64GetDatum(own_seq)};
+	uint64		n = jifen_execute(&load_spendable_history, values, NULL, false, 0);
+	PointAmount missing = amount;
+
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenLot	lot = lot_of_row(row, 1);
+
+		lot.takeable = jifen_get_int64(row, 5);
+		missing -= Min(missing, lot.takeable);
+		jifen_add_lot(account, &lot);
+	}
+
+	n = jifen_execute(&load_booked_expiry, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenBookedExpiry booked;
+
+		booked.expire_seq = jifen_get_int64(row, 1);
+		booked.event_at = jifen_get_time(row, 2);
+		booked.lot_seq = jifen_get_int64(row, 3);
+		booked.amount = jifen_get_int64(row, 4);
+		jifen_add_booked(account, &booked);
+	}
+	return missing;
+}
+
+/*
+ * Loads what a debit of amount at that time may take, in spending order and,
+ * where own_seq is not 0, the lot of that credit whatever its state.  Where
+ * the lots do not suffice, all are loaded and the figures for a refusal too.
+ *
+ * From the account's latest event on, what is open is what there is.  Before
+ * it the journal tells what was there then and nobody has taken since.
+ */
+void
+jifen_load_spendable(JifenAccount *account, int64 own_seq, PointAmount amount,
+					 TimestampTz at)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
+	PointAmount missing;
+
+	if (own_seq == 0 && at >= account->last_event_at)
+		missing = load_from_lots(account, amount, at);
+	else
+		missing = load_from_history(account, own_seq, amount, at);
+	if (missing == 0)
+		return;
+
+	for (int i = 0; i < account->nlots; i++)
+		account->available = jifen_add(account->available, account->lots[i].takeable);
+	jifen_execute(&load_figures, values, NULL, false, 0);
+	account->pending = jifen_get_int64(0, 1);
+	account->lapsed = jifen_get_int64(0, 2);
+}
+
+/*
+ * Loads the entry that is to be reversed and, of a redeem, the lots that it
+ * took from.  False if the account has no such entry.
+ */
+bool
+jifen_load_reversed(JifenAccount *account, int64 seq, JifenReversed *reversed)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq)};
+	uint64		n;
+
+	if (jifen_execute(&load_reversed, values, NULL, false, 0) == 0)
+		return false;
+	reversed->seq = seq;
+	reversed->kind = jifen_kind_from_name(jifen_get_string(0, 1));
+	reversed->amount = Abs(jifen_get_int64(0, 2));
+	reversed->has_qualifying = !jifen_is_null(0, 3);
+	reversed->qualifying = jifen_get_int64(0, 3);
+	reversed->event_at = jifen_get_time(0, 4);
+	reversed->reversed = Abs(jifen_get_int64(0, 5));
+	if (reversed->kind != JIFEN_REDEEM)
+		return true;
+
+	n = jifen_execute(&load_returnable_lots, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenLot	lot = lot_of_row(row, 1);
+
+		lot.returnable = jifen_get_int64(row, 5);
+		jifen_add_lot(account, &lot);
+	}
+	return true;
+}
+
+/* Loads into each account, given in account order, its lots lapsed by as_of. */
+void
+jifen_load_lapsed(JifenAccount **accounts, int naccounts, TimestampTz as_of)
+{
+	int64	   *account_ids = palloc((naccounts + 1) * sizeof(int64));
+	Datum		values[2];
+	uint64		n;
+	int			a = 0;
+
+	for (int i = 0; i < naccounts; i++)
+		account_ids[i] = accounts[i]->account_id;
+	values[0] = int8_array(account_ids, naccounts);
+	values[1] = TimestampTzGetDatum(as_of);
+	n = jifen_execute(&load_lapsed_lots, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenLot	lot = lot_of_row(row, 2);
+
+		while (accounts[a]->account_id != jifen_get_int64(row, 1))
+			a++;
+		jifen_add_lot(accounts[a], &lot);
+	}
+}
+
+/* ---------- storing ---------- */
+
+/* A table together with the rows that are to be written to it. */
+typedef struct Rows
+{
+	Relation	table;
+	Tuplestorestate *rows;
+	uint64		n;
+} Rows;
+
+/* Opens the table for writing; its row type must be the one known here. */
+static Relation
+open_table(const char *name, int natts)
+{
+	Oid			table_oid = get_relname_relid(name, get_namespace_oid("jifen", false));
+	Relation	table = table_open(table_oid, RowExclusiveLock);
+
+	if (RelationGetDescr(table)->natts != natts)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table jifen.%s is not of the version of the jifen library", name),
+				 errhint("Run ALTER EXTENSION jifen UPDATE.")));
+	return table;
+}
+
+static void
+add_row(Rows *rows, Datum *values, bool *nulls)
+{
+	if (rows->rows == NULL)
+		rows->rows = tuplestore_begin_heap(false, false, work_mem);
+	tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
+	rows->n++;
+}
+
+/*
+ * Runs a statement that writes the rows, which it sees as a relation of that
+ * name; it must write each of them.
+ */
+static void
+write_rows(Rows *rows, char *name, JifenStatement *statement)
+{
+	EphemeralNamedRelationData relation = {0};
+
+	if (rows->n == 0)
+		return;
+	relation.md.name = name;
+	relation.md.reliddesc = InvalidOid;
+	relation.md.tupdesc = RelationGetDescr(rows->table);
+	relation.md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation.md.enrtuples = 1;
+	relation.reldata = rows->rows;
+	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "could not register relation \"%s\"", name);
+	if (jifen_execute(statement, NULL, NULL, false, 0) != rows->n)
+		elog(ERROR, "\"%s\" did not write all of " UINT64_FORMAT " rows",
+			 statement->sql, rows->n);
+	SPI_unregister_relation(name);
+	tuplestore_end(rows->rows);
+}
+
+/* A Datum that is null where it is 0: for pass-by-reference types. */
+static void
+set_optional(Datum *values, bool *nulls, int column, Datum value)
+{
+	values[column - 1] = value;
+	nulls[column - 1] = value == (Datum) 0;
+}
+
+static void
+set_time(Datum *values, bool *nulls, int column, TimestampTz value)
+{
+	values[column - 1] = TimestampTzGetDatum(value);
+	nulls[column - 1] = value == JIFEN_NO_TIME;
+}
+
+/* The columns of the journal line. */
+static void
+entry_values(const JifenAccount *account, const JifenEntry *entry,
+			 Datum *values, bool *nulls)
+{
+	static const JifenPosting none = {0};
+	const JifenPosting *posting = entry->posting ? entry->posting : &none;
+
+	memset(nulls, false, Natts_entry * sizeof(bool));
+	values[Anum_entry_account_id - 1] = Int64GetDatum(account->account_id);
+	values[Anum_entry_seq - 1] = Int64GetDatum(entry->seq);
+	values[Anum_entry_amount - 1] = PointAmountGetDatum(entry->amount);
+	values[Anum_entry_held - 1] = PointAmountGetDatum(0);
+	values[Anum_entry_balance - 1] = PointAmountGetDatum(entry->balance);
+	values[Anum_entry_event_at - 1] = TimestampTzGetDatum(entry->event_at);
+	values[Anum_entry_posted_at - 1] =
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	set_time(values, nulls, Anum_entry_expires_at, entry->expires_at);
+	set_time(values, nulls, Anum_entry_available_at, entry->available_at);
+	values[Anum_entry_reverses_seq - 1] = Int64GetDatum(entry->reverses_seq);
+	nulls[Anum_entry_reverses_seq - 1] = entry->reverses_seq == 0;
+	values[Anum_entry_qualifying - 1] = PointAmountGetDatum(entry->qualifying);
+	nulls[Anum_entry_qualifying - 1] = !entry->has_qualifying;
+	values[Anum_entry_kind - 1] = CStringGetTextDatum(jifen_kind_name(entry->kind));
+	set_optional(values, nulls, Anum_entry_source, posting->source);
+	set_optional(values, nulls, Anum_entry_reference, posting->reference);
+	set_optional(values, nulls, Anum_entry_reason, posting->reason);
+	set_optional(values, nulls, Anum_entry_revenue, posting->revenue);
+	set_optional(values, nulls, Anum_entry_details, posting->details);
+	values[Anum_entry_actor - 1] = jifen_actor();
+}
+
+/* The entry as a value of type jifen.entry, in the caller's memory. */
+Datum
+jifen_entry_datum(const JifenAccount *account, const JifenEntry *entry)
+{
+	Relation	table = open_table("entry", Natts_entry);
+	Datum		values[Natts_entry];
+	bool		nulls[Natts_entry];
+	HeapTuple	tuple;
+	Datum		result;
+
+	entry_values(account, entry, values, nulls);
+	tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
+	result = PointerGetDatum(SPI_returntuple(tuple, RelationGetDescr(table)));
+	table_close(table, NoLock);
+	return result;
+}
+
+static void
+add_account_row(Rows *rows, const JifenAccount *account)
+{
+	Datum		values[Natts_account] = {0};
+	bool		nulls[Natts_account];
+
+	memset(nulls, true, sizeof(nulls));
+#define SET(column, value) \
+	(values[(column) - 1] = (value), nulls[(column) - 1] = false)
+	SET(Anum_account_account_id, Int64GetDatum(account->account_id));
+	SET(Anum_account_balance, PointAmountGetDatum(account->balance));
+	SET(Anum_account_held, PointAmountGetDatum(account->held));
+	SET(Anum_account_last_seq, Int64GetDatum(account->last_seq));
+#undef SET
+	set_time(values, nulls, Anum_account_last_activity_at, account->last_activity_at);
+	set_time(values, nulls, Anum_account_last_event_at, account->last_event_at);
+	add_row(rows, values, nulls);
+}
+
+static void
+add_lot_row(Rows *rows, const JifenAccount *account, const JifenLot *lot)
+{
+	Datum		values[Natts_lot];
+	bool		nulls[Natts_lot] = {false};
+
+	values[Anum_lot_account_id - 1] = Int64GetDatum(account->account_id);
+	values[Anum_lot_expires_at - 1] = TimestampTzGetDatum(lot->expires_at);
+	values[Anum_lot_seq - 1] = Int64GetDatum(lot->seq);
+	values[Anum_lot_available_at - 1] = TimestampTzGetDatum(lot->available_at);
+	values[Anum_lot_remaining - 1] = PointAmountGetDatum(lot->remaining);
+	values[Anum_lot_program_id - 1] = Int32GetDatum(account->program->program_id);
+	add_row(rows, values, nulls);
+}
+
+static void
+add_allocation_row(Rows *rows, const JifenAccount *account,
+				   const JifenAllocation *allocation)
+{
+	Datum		values[Natts_allocation];
+	bool		nulls[Natts_allocation] = {false};
+
+	values[Anum_allocation_account_id - 1] = Int64GetDatum(account->account_id);
+	values[Anum_allocation_seq - 1] = Int64GetDatum(allocation->seq);
+	values[Anum_allocation_lot_seq - 1] = Int64GetDatum(allocation->lot_seq);
+	values[Anum_allocation_amount - 1] = PointAmountGetDatum(allocation->amount);
+	add_row(rows, values, nulls);
+}
+
+/*
+ * Stores what was decided on the accounts, which the caller has locked: each
+ * account updated once, each row written once, a statement for each table and
+ * kind of change.
+ */
+void
+jifen_store(JifenAccount **accounts, int naccounts)
+{
+	Relation	account_table = open_table("account", Natts_account);
+	Relation	entry_table = open_table("entry", Natts_entry);
+	Relation	lot_table = open_table("lot", Natts_lot);
+	Relation	allocation_table = open_table("allocation", Natts_allocation);
+	Rows		changed_accounts = {account_table};
+	Rows		new_entries = {entry_table};
+	Rows		new_allocations = {allocation_table};
+	Rows		new_lots = {lot_table};
+	Rows		changed_lots = {lot_table};
+	Rows		spent_lots = {lot_table};
+
+	for (int a = 0; a < naccounts; a++)
+	{
+		const JifenAccount *account = accounts[a];
+
+		CHECK_FOR_INTERRUPTS();
+		if (account->nentries == 0)
+			continue;
+		add_account_row(&changed_accounts, account);
+		for (int i = 0; i < account->nentries; i++)
+		{
+			Datum		values[Natts_entry];
+			bool		nulls[Natts_entry];
+
+			entry_values(account, &account->entries[i], values, nulls);
+			add_row(&new_entries, values, nulls);
+		}
+		for (int i = 0; i < account->nallocations; i++)
+			add_allocation_row(&new_allocations, account, &account->allocations[i]);
+		for (int i = 0; i < account->nlots; i++)
+		{
+			const JifenLot *lot = &account->lots[i];
+
+			if (lot->remaining == lot->stored)
+				continue;
+			add_lot_row(lot->stored == 0 ? &new_lots :
+						lot->remaining == 0 ? &spent_lots : &changed_lots,
+						account, lot);
+		}
+	}
+
+	write_rows(&changed_accounts, "changed_account", &update_accounts);
+	write_rows(&new_entries, "new_entry", &insert_entries);
+	write_rows(&new_allocations, "new_allocation", &insert_allocations);
+	write_rows(&spent_lots, "spent_lot", &delete_lots);
+	write_rows(&changed_lots, "changed_lot", &update_lots);
+	write_rows(&new_lots, "new_lot", &insert_lots);
+
+	table_close(allocation_table, NoLock);
+	table_close(lot_table, NoLock);
+	table_close(entry_table, NoLock);
+	table_close(account_table, NoLock);
+}

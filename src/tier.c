@@ -1,0 +1,149 @@
+/*
+ * tier.c
+ *	  The tier that a member's qualifying points of a rolling window reach.
+ *
+ * Nothing is kept: a tier follows from the journal and the program's tiers.
+ * The window ends at as_of and is reckoned in the program's local time.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "argument.h"
+#include "plan.h"
+#include "storage.h"
+
+PG_FUNCTION_INFO_V1(tier_for);
+PG_FUNCTION_INFO_V1(tier_status);
+
+#define WINDOW_START \
+	"((($3 at time zone p.time_zone) - p.tier_window) at time zone p.time_zone)"
+
+/* The member's window and what it holds, then the tier reached, the next. */
+static JifenStatement tier_reached = {
+	"select t.code, t.name, q.qualifying, t.threshold, q.window_start,"
+	"       n.code, n.threshold, n.threshold - q.qualifying, p.program_id, a.account_id"
+	" from jifen.program p"
+	" join jifen.account a on a.program_id = p.program_id and a.member = $2"
+	" cross join lateral ("
+	"   select " WINDOW_START " as window_start, coalesce(sum(e.qualifying), 0) as qualifying"
+	"   from jifen.entry e"
+	"   where e.account_id = a.account_id and e.event_at <= $3"
+	"     and e.event_at > " WINDOW_START ") q"
+	" left join lateral ("
+	"   select code, name, threshold from jifen.tier"
+	"   where program_id = p.program_id and threshold <= q.qualifying"
+	"   order by threshold desc limit 1) t on true"
+	" left join lateral ("
+	"   select code, threshold from jifen.tier"
+	"   where program_id = p.program_id and threshold > q.qualifying"
+	"   order by threshold limit 1) n on true"
+	" where p.code = $1",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+/*
+ * When the window has moved so far that, nothing more being earned, less than
+ * the threshold $5 is left in it.  An entry leaves the window at its local
+ * time plus the window's length; where that falls on a shorter month's last
+ * day, at the midnight that ends it.
+ */
+static JifenStatement tier_held_until = {
+	"select min(s.leaves_at at time zone s.time_zone)"
+	" from (select p.time_zone,"
+	"         case when b.there - p.tier_window < b.here"
+	"              then date_trunc('day', b.there) + interval '1 day'"
+	"              else b.there end as leaves_at,"
+	"         sum(e.qualifying) over (order by e.event_at desc, e.seq desc)"
+	"           - e.qualifying as later"
+	"       from jifen.program p"
+	"       join jifen.entry e on e.account_id = $2 and e.event_at <= $3 and e.event_at > $4"
+	"         and e.qualifying is not null"
+	"       cross join lateral (select e.event_at at time zone p.time_zone as here,"
+	"         (e.event_at at time zone p.time_zone) + p.tier_window as there) b"
+	"       where p.program_id = $1) s"
+	" where s.later < $5",
+	5, {INT4OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+};
+
+/* Loads the single row of tier_reached for the arguments program, member, as_of. */
+static TimestampTz
+load_tier(FunctionCallInfo fcinfo)
+{
+	Datum		values[3];
+
+	values[0] = jifen_identifier_argument(fcinfo, 0, "program");
+	values[1] = jifen_identifier_argument(fcinfo, 1, "member");
+	jifen_require_argument(fcinfo, 2, "as_of");
+	values[2] = TimestampTzGetDatum(jifen_time_argument(fcinfo, 2, "as_of"));
+	if (jifen_execute(&tier_reached, values, NULL, true, 0) == 0)
+		jifen_report_unknown(values[0], values[1]);
+	return DatumGetTimestampTz(values[2]);
+}
+
+/* tier_for(program, member, as_of) returns text: the tier's code, or null */
+Datum
+tier_for(PG_FUNCTION_ARGS)
+{
+	Datum		code;
+
+	SPI_connect();
+	(void) load_tier(fcinfo);
+	code = jifen_get_datum(0, 1);
+	if (code)
+		code = SPI_datumTransfer(code, false, -1);
+	SPI_finish();
+	if (code == (Datum) 0)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(code);
+}
+
+/*
+ * tier_status(program, member, as_of, OUT tier, OUT name, OUT qualifying,
+ *			   OUT threshold, OUT window_start, OUT window_end, OUT next_tier,
+ *			   OUT next_threshold, OUT missing, OUT holds_until)
+ */
+Datum
+tier_status(PG_FUNCTION_ARGS)
+{
+	/* where each OUT column stands in tier_reached; 0: it does not */
+	static const int columns[] = {1, 2, 3, 4, 5, 0, 6, 7, 8, 0};
+	enum {WINDOW_END = 5, HOLDS_UNTIL = 9};
+	TupleDesc	tupdesc;
+	TimestampTz as_of;
+	Datum		values[lengthof(columns)] = {0};
+	bool		nulls[lengthof(columns)] = {false};
+	Datum		result;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	SPI_connect();
+	as_of = load_tier(fcinfo);
+	for (int i = 0; i < (int) lengthof(columns); i++)
+	{
+		if (columns[i] == 0)
+			continue;
+		values[i] = jifen_get_datum(0, columns[i]);
+		nulls[i] = jifen_is_null(0, columns[i]);
+	}
+	values[WINDOW_END] = TimestampTzGetDatum(as_of);
+
+	nulls[HOLDS_UNTIL] = true;
+	if (!nulls[0])
+	{
+		Datum		held[] = {jifen_get_datum(0, 9), jifen_get_datum(0, 10),
+			TimestampTzGetDatum(as_of), values[4], values[3]};
+
+		jifen_execute(&tier_held_until, held, NULL, true, 0);
+		values[HOLDS_UNTIL] = jifen_get_datum(0, 1);
+		nulls[HOLDS_UNTIL] = jifen_is_null(0, 1);
+	}
+	result = PointerGetDatum(SPI_returntuple(heap_form_tuple(tupdesc, values, nulls), tupdesc));
+	SPI_finish();
+	PG_RETURN_DATUM(result);
+}

@@ -1,0 +1,121 @@
+"""database.py: the ledger in PostgreSQL as the run sees it: operations as SQL, rows as plain values."""
+
+import psycopg2
+
+from when import FOREVER, instant, show
+
+TIMES = ('event_at', 'available_at', 'as_of', 'until', 'since')
+
+
+def literal(name, value):
+    """A value as the caller of the SQL function would write it."""
+    if value is None:
+        return 'null'
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = show(value) if name in TIMES else str(value)
+    return text if isinstance(value, int) and name not in TIMES else "'" + text.replace("'", "''") + "'"
+
+
+def call_text(verb, arguments):
+    return f'jifen.{verb}(' + ', '.join(f'{name} => {literal(name, value)}'
+                                        for name, value in arguments.items()) + ')'
+
+
+def whole(value):
+    return None if value is None else int(value)
+
+
+class Database:
+    """One session; every statement that changes something is kept in .log for a reproduction."""
+
+    def __init__(self, name):
+        self.name = name
+        admin = psycopg2.connect(dbname='postgres')
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(f'drop database if exists "{name}"')
+            cursor.execute(f'create database "{name}"')
+        admin.close()
+        self.connection = None
+        self.reset()
+
+    def reset(self):
+        """A new session on a new ledger."""
+        if self.connection:
+            self.connection.close()
+        self.connection = psycopg2.connect(dbname=self.name)
+        self.connection.autocommit = True
+        self.cursor = self.connection.cursor()
+        self.log = []
+        self.rows('set timezone = \'UTC\'; set client_min_messages = warning')
+        self.rows('drop extension if exists jifen cascade; create extension jifen')
+
+    def drop(self):
+        self.connection.close()
+        admin = psycopg2.connect(dbname='postgres')
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(f'drop database if exists "{self.name}"')
+        admin.close()
+
+    def rows(self, text, parameters=None):
+        self.cursor.execute(text, parameters)
+        return self.cursor.fetchall() if self.cursor.description else []
+
+    def command(self, program, text):
+        self.log.append((program, text))
+        self.rows(text)
+
+    def call(self, program, calls):
+        """Runs the calls in one SELECT: ('ok', [result, …], now) or (sqlstate, message, None)."""
+        text = 'select ' + ',\n       '.join(call_text(verb, arguments) for verb, arguments in calls)
+        self.log.append((program, text))
+        try:
+            row = self.rows('select ' + ', '.join(f'to_jsonb({call_text(verb, arguments)})'
+                                                  for verb, arguments in calls) + ', now()::text')[0]
+        except psycopg2.Error as error:
+            return error.pgcode, str(error).strip(), None
+        return 'ok', row[:-1], instant(row[-1])
+
+    def now(self):
+        return instant(self.rows('select now()::text')[0][0])
+
+    def accounts(self, program):
+        """What is stored of every account of a program."""
+        return self.stored(program, None, 0)
+
+    def stored(self, program, member, after):
+        """By member: the account row, entries and allocations with seq > after, and open lots."""
+        return {row['account']['member']: row for (row,) in self.rows('''
+            select jsonb_build_object('account', to_jsonb(a),
+                'entries', (select coalesce(jsonb_agg(to_jsonb(e) order by e.seq), '[]')
+                            from jifen.entry e where e.account_id = a.account_id and e.seq > %(after)s),
+                'uses', (select coalesce(jsonb_agg(jsonb_build_array(u.seq, u.lot_seq, u.amount)), '[]')
+                         from jifen.allocation u where u.account_id = a.account_id and u.seq > %(after)s),
+                'lots', (select coalesce(jsonb_agg(to_jsonb(l) order by l.expires_at, l.seq), '[]')
+                         from jifen.lot l where l.account_id = a.account_id))
+            from jifen.account a join jifen.program p using (program_id)
+            where p.code = %(program)s and (a.member = %(member)s or %(member)s is null)''',
+            {'program': program, 'member': member, 'after': after})}
+
+    def last_seqs(self, program):
+        return {(code, member): seq for code, member, seq in self.rows('''
+            select p.code, a.member, a.last_seq from jifen.account a join jifen.program p using (program_id)
+            where p.code = %(program)s or %(program)s is null''', {'program': program})}
+
+    def readings(self, function, program, questions):
+        """function(program, member, time…) for each (member, time…), as one query: a list of row lists."""
+        if not questions:
+            return []
+        times = len(questions[0]) - 1
+        values = ', '.join(
+            f"({n}, {literal('', q[0])}" + ''.join(f", {literal('as_of', t)}::timestamptz" for t in q[1:]) + ')'
+            for n, q in enumerate(questions))
+        answers = [[] for _ in questions]
+        for n, row in self.rows(f'''
+                select q.n, to_jsonb(r) from (values {values}) q(n, member{''.join(f', t{i}' for i in range(times))}),
+                lateral jifen.{function}(%s, q.member{''.join(f', q.t{i}' for i in range(times))})
+                    with ordinality r order by q.n, r.ordinality''', (program,)):
+            answers[n].append(row)
+        return answers

@@ -1,0 +1,96 @@
+"""when.py: instants, expiry policies and local calendars, by Python's zoneinfo and calendar alone.
+
+An instant is an int, microseconds since 1970-01-01 UTC; FOREVER (infinity) follows every instant.
+"""
+
+import calendar
+import re
+from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+FOREVER = float('inf')
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+DAY = 86_400 * SECOND
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+zone = lru_cache(maxsize=None)(ZoneInfo)
+
+
+def instant(text):
+    """The instant that a timestamp of PostgreSQL or ISO 8601 names; None for null."""
+    if text is None:
+        return None
+    if text in ('infinity', '-infinity'):
+        return FOREVER if text == 'infinity' else -FOREVER
+    return from_datetime(datetime.fromisoformat(text))
+
+
+def from_datetime(moment):
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def to_datetime(at, tz=timezone.utc):
+    return (EPOCH + timedelta(microseconds=at)).astimezone(tz)
+
+
+def show(at):
+    """The instant as a literal that PostgreSQL reads; None stays None."""
+    if at is None:
+        return None
+    if at in (FOREVER, -FOREVER):
+        return 'infinity' if at > 0 else '-infinity'
+    return to_datetime(at).isoformat(sep=' ')
+
+
+def add_months(day, months):
+    """The same day that many months later (or earlier), the month's last day where it has no such day."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return day.replace(year=year, month=month + 1,
+                       day=min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def end_of(period, day):
+    """The last day of the month, quarter, half or year in which the day lies."""
+    length = {'month': 1, 'quarter': 3, 'half': 6, 'year': 12}[period]
+    month = (day.month + length - 1) // length * length
+    return date(day.year, month, calendar.monthrange(day.year, month)[1])
+
+
+POLICY = re.compile(r'(\d+) (day|month|year)s?(?: end of (month|quarter|half|year))?')
+
+
+def expires_at(policy, event_at, time_zone):
+    """The instant a credit of event_at lapses: the local midnight that ends its last day.
+
+    Where the clock is set back over midnight, the day ends at the first of the two; where midnight
+    is skipped, at the instant of the change.
+    """
+    if policy == 'never':
+        return FOREVER
+    count, unit, period = POLICY.fullmatch(policy).groups()
+    day = to_datetime(event_at, zone(time_zone)).date()
+    if unit == 'day':
+        day += timedelta(days=int(count))
+    else:
+        day = add_months(day, int(count) * (12 if unit == 'year' else 1))
+    if period:
+        day = end_of(period, day)
+    day += timedelta(days=1)
+    return from_datetime(datetime(day.year, day.month, day.day, tzinfo=zone(time_zone), fold=0))
+
+
+def window_start(as_of, window, time_zone):
+    """as_of less the window ('12 months', '90 days'), reckoned on the local clock.
+
+    A local time that occurs twice means the later one, a skipped one what it would have been on the
+    clock before the change: PostgreSQL's reading of a local timestamp.
+    """
+    count, unit = window.split()
+    local = to_datetime(as_of, zone(time_zone)).replace(tzinfo=None)
+    if unit.startswith('day'):
+        local -= timedelta(days=int(count))
+    else:
+        local = add_months(local, -int(count) * (12 if unit.startswith('year') else 1))
+    return max(from_datetime(local.replace(tzinfo=zone(time_zone), fold=fold)) for fold in (0, 1))
