@@ -102,6 +102,10 @@ tier_for(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(code);
 }
 
+/* OUT columns of tier_status that tier_reached does not give. */
+#define STATUS_WINDOW_END	5
+#define STATUS_HOLDS_UNTIL	9
+
 /*
  * tier_status(program, member, as_of, OUT tier, OUT name, OUT qualifying,
  *			   OUT threshold, OUT window_start, OUT window_end, OUT next_tier,
@@ -112,7 +116,6 @@ tier_status(PG_FUNCTION_ARGS)
 {
 	/* where each OUT column stands in tier_reached; 0: it does not */
 	static const int columns[] = {1, 2, 3, 4, 5, 0, 6, 7, 8, 0};
-	enum {WINDOW_END = 5, HOLDS_UNTIL = 9};
 	TupleDesc	tupdesc;
 	TimestampTz as_of;
 	Datum		values[lengthof(columns)] = {0};
@@ -121,6 +124,7 @@ tier_status(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	tupdesc = BlessTupleDesc(tupdesc);
 
 	SPI_connect();
 	as_of = load_tier(fcinfo);
@@ -131,17 +135,17 @@ tier_status(PG_FUNCTION_ARGS)
 		values[i] = jifen_get_datum(0, columns[i]);
 		nulls[i] = jifen_is_null(0, columns[i]);
 	}
-	values[WINDOW_END] = TimestampTzGetDatum(as_of);
+	values[STATUS_WINDOW_END] = TimestampTzGetDatum(as_of);
 
-	nulls[HOLDS_UNTIL] = true;
+	nulls[STATUS_HOLDS_UNTIL] = true;
 	if (!nulls[0])
 	{
 		Datum		held[] = {jifen_get_datum(0, 9), jifen_get_datum(0, 10),
-			TimestampTzGetDatum(as_of), values[4], values[3]};
+		TimestampTzGetDatum(as_of), values[4], values[3]};
 
 		jifen_execute(&tier_held_until, held, NULL, true, 0);
-		values[HOLDS_UNTIL] = jifen_get_datum(0, 1);
-		nulls[HOLDS_UNTIL] = jifen_is_null(0, 1);
+		values[STATUS_HOLDS_UNTIL] = jifen_get_datum(0, 1);
+		nulls[STATUS_HOLDS_UNTIL] = jifen_is_null(0, 1);
 	}
 	result = PointerGetDatum(SPI_returntuple(heap_form_tuple(tupdesc, values, nulls), tupdesc));
 	SPI_finish();
