@@ -13,7 +13,7 @@
 ##   make check           every test; PROVE_TESTS='FILE...' only those, PROVE_FLAGS=-v tells more
 ##
 ## Source:
-##   make format          lays out src/ with clang-format
+##   make format          lays out src/ as pgindent does
 ##   make format-check    fails where that would change something
 ##   make help            this list
 
@@ -27,9 +27,6 @@ ifneq ($(filter $(TASKS),$(MAKECMDGOALS)),)
 ifneq ($(filter-out $(TASKS),$(MAKECMDGOALS)),)
 $(error $(filter-out $(TASKS),$(MAKECMDGOALS)) builds and $(filter $(TASKS),$(MAKECMDGOALS)) does not: call make for each)
 endif
-
-CLANG_FORMAT ?= clang-format
-C_FILES = $(wildcard $(srcdir)/src/*.[ch])
 
 .PHONY: $(TASKS)
 
@@ -48,10 +45,10 @@ check:
 	@$(srcdir)/test/bin/cluster test/bin/check
 
 format:
-	$(CLANG_FORMAT) -i $(C_FILES)
+	@$(srcdir)/test/bin/format
 
 format-check:
-	$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
+	@$(srcdir)/test/bin/format --check
 
 else
 
@@ -66,9 +63,9 @@ SQL_PARTS := $(sort $(wildcard $(srcdir)/sql/[0-9]*.sql))
 DATA =
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-# What is switched off here fires in PostgreSQL's own headers.
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
-PG_CFLAGS += -MMD -MP
+# PostgreSQL's headers leave parameters unused, and a struct may be initialized
+# by its first fields alone.
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -MMD -MP
 ifneq ($(filter 1 true,$(WERROR) $(CI)),)
 PG_CFLAGS += -Werror
 endif
@@ -92,16 +89,21 @@ apt install build-essential postgresql-server-dev-15), or name the server with P
 endif
 include $(PGXS)
 
+# In a VPATH build sources alone come from $(srcdir), not what was built there.
+VPATH =
+vpath %.c $(srcdir)
+vpath %.control $(srcdir)
+
+# Nor does it have a src/ yet.
+$(OBJS): | $(CURDIR)/src
+$(CURDIR)/src:
+	mkdir -p $@
+
 .DELETE_ON_ERROR:
 
 # The directory is a prerequisite too: it changes when a part comes or goes.
 $(DATA_built): $(SQL_PARTS) $(srcdir)/sql $(srcdir)/jifen.control
 	printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit' | cat - $(SQL_PARTS) > $@
-
-# In a VPATH build src/ does not exist yet.
-$(OBJS): | $(CURDIR)/src
-$(CURDIR)/src:
-	mkdir -p $@
 
 # -MMD notes the headers of each object; its bitcode follows the object.
 -include $(OBJS:.o=.d)

@@ -58,6 +58,7 @@ language plpgsql stable parallel safe
 set search_path = jifen, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_nestloop = off
+set jit = off
 as $$
 begin
 return query

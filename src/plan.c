@@ -6,7 +6,8 @@
  * analyzed, where the planner takes a sequential scan to be free; kept, it
  * would cost a full scan for each posting once the tables have grown.  So
  * statements of this extension are planned, and planned again after an
- * invalidation, with only index-driven nested loops allowed.
+ * invalidation, with only index-driven nested loops allowed, and without JIT
+ * compilation, which never pays for statements this short.
  */
 #include "postgres.h"
 
@@ -23,6 +24,7 @@ static const char *const planner_settings[] = {
 	"enable_bitmapscan",
 	"enable_hashjoin",
 	"enable_mergejoin",
+	"jit",
 };
 
 /* Enters a nest level of settings under which only index plans are made. */
