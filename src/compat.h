@@ -30,4 +30,14 @@
 	} while (0)
 #endif
 
+/* Prefixes of settings are reserved from 15 on; before, they only warn. */
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* 18 has a new word for functions that do not return. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 #endif							/* JIFEN_COMPAT_H */

@@ -392,6 +392,12 @@ jifen_load_spendable(JifenAccount *account, int64 own_seq, PointAmount amount,
 	account->lapsed = jifen_get_int64(0, 2);
 }
 
+static PointAmount
+without_sign(PointAmount amount)
+{
+	return amount < 0 ? -amount : amount;
+}
+
 /*
  * Loads the entry that is to be reversed and, of a redeem, the lots that it
  * took from.  False if the account has no such entry.
@@ -406,11 +412,11 @@ jifen_load_reversed(JifenAccount *account, int64 seq, JifenReversed *reversed)
 		return false;
 	reversed->seq = seq;
 	reversed->kind = jifen_kind_from_name(jifen_get_string(0, 1));
-	reversed->amount = Abs(jifen_get_int64(0, 2));
+	reversed->amount = without_sign(jifen_get_int64(0, 2));
 	reversed->has_qualifying = !jifen_is_null(0, 3);
 	reversed->qualifying = jifen_get_int64(0, 3);
 	reversed->event_at = jifen_get_time(0, 4);
-	reversed->reversed = Abs(jifen_get_int64(0, 5));
+	reversed->reversed = without_sign(jifen_get_int64(0, 5));
 	if (reversed->kind != JIFEN_REDEEM)
 		return true;
 

@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+#include "compat.h"
 #include "posting.h"
 
 /* load.c */
@@ -18,7 +19,7 @@ extern JifenAccount *jifen_lock_account(Datum program, Datum member);
 extern JifenAccount *jifen_lock_or_open_account(Datum program, Datum member);
 extern JifenAccount **jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked);
 extern void jifen_open_account(const JifenProgram *program, Datum member);
-pg_attribute_noreturn() extern void jifen_report_unknown(Datum program, Datum member);
+pg_noreturn extern void jifen_report_unknown(Datum program, Datum member);
 extern void jifen_load_spendable(JifenAccount *account, int64 own_seq,
 								 PointAmount amount, TimestampTz at);
 extern bool jifen_load_reversed(JifenAccount *account, int64 seq,
