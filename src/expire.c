@@ -93,7 +93,7 @@ book_accounts(Batch *batch, const int64 *account_ids, int n)
 
 /*
  * Books the program's lapsed lots, soonest lapsed first, until max_accounts
- * are done; sets more if due lots were left unread then.
+ * are done; sets more if an account with due lots is left then.
  */
 static void
 expire_program(Batch *batch, int32 program_id)
@@ -111,24 +111,25 @@ expire_program(Batch *batch, int32 program_id)
 		int			n;
 
 		CHECK_FOR_INTERRUPTS();
-		SPI_cursor_fetch(due, true,
-						 Min(DUE_LOTS, batch->max_accounts - batch->naccounts));
+		SPI_freetuptable(SPI_tuptable);
+		SPI_cursor_fetch(due, true, batch->naccounts < batch->max_accounts ?
+						 Min(DUE_LOTS, batch->max_accounts - batch->naccounts) : DUE_LOTS);
 		if (SPI_processed == 0)
 			break;
 		n = new_account_ids(batch, account_ids);
-		SPI_freetuptable(SPI_tuptable);
+		if (batch->naccounts >= batch->max_accounts)
+		{
+			/* Full: what is met now for the first time is left over. */
+			batch->more = n > 0;
+			if (batch->more)
+				break;
+			continue;
+		}
 
 		old_context = MemoryContextSwitchTo(chunk_context);
 		book_accounts(batch, account_ids, n);
 		MemoryContextSwitchTo(old_context);
 		MemoryContextReset(chunk_context);
-
-		if (batch->naccounts >= batch->max_accounts)
-		{
-			SPI_cursor_fetch(due, true, 1);
-			batch->more = SPI_processed > 0;
-			break;
-		}
 	}
 	SPI_cursor_close(due);
 	MemoryContextDelete(chunk_context);
@@ -190,12 +191,7 @@ expire_batch(PG_FUNCTION_ARGS)
 	}
 
 	for (int i = 0; i < nprograms && !batch.more; i++)
-	{
-		if (batch.naccounts >= batch.max_accounts)
-			batch.more = true;
-		else
-			expire_program(&batch, program_ids[i]);
-	}
+		expire_program(&batch, program_ids[i]);
 	SPI_finish();
 
 	values[0] = Int32GetDatum(batch.naccounts);

@@ -78,7 +78,7 @@ forget_unless(JifenStatement *statement, CachedPlan *plan)
 
 /*
  * Runs the statement to its end, or for at most limit rows (0: all); they are
- * then in SPI_tuptable.  Changing settings costs more than many a statement,
+ * in SPI_tuptable until the next one runs.  Changing settings costs more than many a statement,
  * so it is done only when there is no valid plan.
  */
 uint64
@@ -88,6 +88,8 @@ jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
 	CachedPlan *plan;
 	int			result;
 
+	SPI_freetuptable(SPI_tuptable);
+	SPI_tuptable = NULL;
 	prepare(statement);
 	plan = valid_plan(statement);
 	if (plan == NULL)

@@ -27,7 +27,10 @@ extern uint64 jifen_execute(JifenStatement *statement, const Datum *values,
 extern Portal jifen_open_cursor(JifenStatement *statement, const Datum *values,
 								bool read_only);
 
-/* Columns of row number row of the latest result; NULLs as stated. */
+/*
+ * Columns of a row of the latest result, rows from 0 and columns from 1; what
+ * NULL is read as.  A Datum by reference lives as long as the result.
+ */
 extern int64 jifen_get_int64(uint64 row, int column);	/* 0 */
 extern TimestampTz jifen_get_time(uint64 row, int column);	/* JIFEN_NO_TIME */
 extern bool jifen_is_null(uint64 row, int column);

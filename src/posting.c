@@ -414,11 +414,10 @@ jifen_post_reverse(JifenAccount *account, const JifenPosting *posting,
 		return refuse(ERRCODE_JF_OVER_REVERSED,
 					  psprintf("more reversed than was posted"),
 					  psprintf("Entry " INT64_FORMAT " of account \"%s\" of program \"%s\" is of "
-							   INT64_FORMAT " points, of which " INT64_FORMAT
-							   " are reversed; " INT64_FORMAT " more were asked for.",
+							   INT64_FORMAT " points; " INT64_FORMAT
+							   " are reversed and " INT64_FORMAT " are left of it.",
 							   reversed->seq, account->member, account->program->code,
-							   reversed->amount, reversed->reversed,
-							   posting->amount),
+							   reversed->amount, reversed->reversed, left),
 					  psprintf("Reverse at most what is left of the entry."));
 
 	if (reversed->kind == JIFEN_REDEEM)

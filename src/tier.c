@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 
 #include "argument.h"
 #include "plan.h"
@@ -132,8 +133,11 @@ tier_status(PG_FUNCTION_ARGS)
 	{
 		if (columns[i] == 0)
 			continue;
-		values[i] = jifen_get_datum(0, columns[i]);
 		nulls[i] = jifen_is_null(0, columns[i]);
+		if (!nulls[i])
+			values[i] = datumCopy(jifen_get_datum(0, columns[i]),
+								  TupleDescAttr(tupdesc, i)->attbyval,
+								  TupleDescAttr(tupdesc, i)->attlen);
 	}
 	values[STATUS_WINDOW_END] = TimestampTzGetDatum(as_of);
 
