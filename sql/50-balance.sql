@@ -57,6 +57,12 @@ as $$
 declare
     own_account bigint := jifen.account_id(program, member);
 begin
+    if not (isfinite(since) and isfinite(until)) then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'since and until must be finite',
+            detail = format('They are %s and %s.', since, until),
+            hint = 'Leave a bound out to have none.';
+    end if;
     return query
         select s.seq, s.event_at, s.posted_at, s.kind, s.amount, s.running, s.expires_at,
             s.available_at, s.source, s.reference, s.reason, s.reverses_seq, s.details

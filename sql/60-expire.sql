@@ -6,7 +6,7 @@ create function expire_batch(
     max_accounts integer default 1000,
     out accounts integer,
     out lots bigint,
-    out points point_amount,
+    out points numeric,
     out more boolean
 )
 language c volatile parallel unsafe security definer
@@ -16,8 +16,8 @@ as 'MODULE_PATHNAME';
 comment on function expire_batch(text, timestamptz, integer) is
     'Books the expiry of lots that have lapsed by as_of, of at most max_accounts accounts of the program (null: of all programs): an expire entry for each account and expiry instant, dated at that instant. Returns what it booked and whether more is left. Accounts locked by others are left for the next run. Raises JF002, 22004, 22023. Locks the accounts';
 
--- COMMIT needs a procedure without SET and without SECURITY DEFINER; so every
--- name in it is qualified.
+-- COMMIT needs a procedure without SET and without SECURITY DEFINER, which runs
+-- with the caller's search_path: all names are qualified, and no operator used.
 create procedure run_expiry(
     program text default null,
     as_of timestamptz default now(),
@@ -26,12 +26,12 @@ create procedure run_expiry(
 language plpgsql
 as $$
 declare
-    run bigint;
+    run pg_catalog.int8;
     batch record;
-    failure text;
-    failure_message text;
-    failure_detail text;
-    failure_hint text;
+    failure pg_catalog.text;
+    failure_message pg_catalog.text;
+    failure_detail pg_catalog.text;
+    failure_hint pg_catalog.text;
 begin
     run := jifen.start_job_run('expire', program);
     commit;
@@ -48,8 +48,7 @@ begin
         if failure is not null then
             perform jifen.end_job_run(run, failure_message);
             commit;
-            raise exception using errcode = failure, message = failure_message,
-                detail = failure_detail, hint = failure_hint;
+            perform jifen.raise_job_error(failure, failure_message, failure_detail, failure_hint);
         end if;
         perform jifen.add_to_job_run(run, batch.accounts, batch.lots, batch.points);
         commit;

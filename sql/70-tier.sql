@@ -30,12 +30,12 @@ set search_path = jifen, pg_temp
 as $$
 declare
     created jifen.tier;
-    own_program integer;
+    own_program integer := jifen.program_id(program);
 begin
-    if num_nulls(program, code, threshold) > 0 then
+    if num_nulls(code, threshold) > 0 then
         raise exception using errcode = 'null_value_not_allowed',
             message = 'an argument of create_tier() must not be null',
-            detail = 'program, code and threshold need values.',
+            detail = 'code and threshold need values.',
             hint = 'Only name may be null; the tier is then named by its code.';
     end if;
     if length(code) not between 1 and 256 then
@@ -50,22 +50,19 @@ begin
             detail = format('It is %s points.', threshold),
             hint = 'Give 0 for the tier that every member is in.';
     end if;
-    select p.program_id into own_program from jifen.program p where p.code = create_tier.program;
-    if not found then
-        raise exception using errcode = 'JF002',
-            message = format('unknown program "%s"', program),
-            detail = format('No program has the code "%s".', program),
-            hint = 'create_program() creates one; codes are case-sensitive.';
-    end if;
     insert into jifen.tier (program_id, code, name, threshold)
     values (own_program, code, coalesce(name, code), threshold)
     on conflict do nothing
     returning * into created;
     if not found then
         raise exception using errcode = 'duplicate_object',
-            message = format('tier "%s" of program "%s" or its threshold exists', code, program),
-            detail = 'The code and the threshold of a tier are unique in its program.',
-            hint = 'Give another code and another threshold.';
+            message = format('tier already exists'),
+            detail = (select format('Tier "%s" of program "%s" has the threshold %s.', t.code, program, t.threshold)
+                from jifen.tier t
+                where t.program_id = own_program
+                    and (t.code = create_tier.code or t.threshold = create_tier.threshold)
+                order by t.code = create_tier.code desc limit 1),
+            hint = 'The code and the threshold of a tier are unique in its program.';
     end if;
     return created;
 end

@@ -7,9 +7,9 @@ select p.code as program,
     end as expires_month,
     count(distinct l.account_id) as members,
     count(*) as lots,
-    sum(l.remaining)::numeric as points,
-    coalesce(sum(l.remaining) filter (where l.expires_at <= now()), 0)::numeric as lapsed,
-    sum(l.remaining)::numeric * p.point_value as face_value,
+    sum(l.remaining::numeric) as points,
+    coalesce(sum(l.remaining::numeric) filter (where l.expires_at <= now()), 0) as lapsed,
+    sum(l.remaining::numeric) * p.point_value as face_value,
     p.currency
 from lot l
 join program p on p.program_id = l.program_id

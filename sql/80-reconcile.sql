@@ -34,13 +34,7 @@ begin
     if member is not null then
         own_account := jifen.account_id(program, member);
     elsif program is not null then
-        select p.program_id into own_program from jifen.program p where p.code = reconcile.program;
-        if not found then
-            raise exception using errcode = 'JF002',
-                message = format('unknown program "%s"', program),
-                detail = format('No program has the code "%s".', program),
-                hint = 'create_program() creates one; codes are case-sensitive.';
-        end if;
+        own_program := jifen.program_id(program);
     end if;
     return query select b.* from jifen.breaches(own_program, own_account) b;
 end

@@ -12,7 +12,7 @@ create table job_run (
     batches integer not null default 0,
     accounts bigint not null default 0,
     lots bigint not null default 0,
-    points point_amount not null default 0,
+    points numeric not null default 0,
     error text,
     actor text not null,
     pid integer not null default pg_backend_pid(),
@@ -50,7 +50,9 @@ begin
         and not exists (select from pg_stat_activity a
             where a.pid = r.pid and a.backend_start = r.backend_started_at);
     insert into jifen.job_run (job, program, actor, backend_started_at)
-    select start_job_run.job, start_job_run.program, session_user, a.backend_start
+    select start_job_run.job, start_job_run.program,
+        case current_setting('role') when 'none' then session_user else current_setting('role') end,
+        a.backend_start
     from pg_stat_activity a where a.pid = pg_backend_pid()
     returning job_run_id into started;
     return started;
@@ -60,7 +62,7 @@ $$;
 comment on function start_job_run(text, text) is
     'Records that a run of the job begins and returns its number; ends the records of runs whose session is gone';
 
-create function add_to_job_run(run bigint, accounts bigint, lots bigint, points point_amount) returns void
+create function add_to_job_run(run bigint, accounts bigint, lots bigint, points numeric) returns void
 language sql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
@@ -72,7 +74,7 @@ as $$
     where r.job_run_id = run
 $$;
 
-comment on function add_to_job_run(bigint, bigint, bigint, point_amount) is
+comment on function add_to_job_run(bigint, bigint, bigint, numeric) is
     'Adds a batch to what the run did';
 
 create function end_job_run(run bigint, error text) returns void
@@ -86,6 +88,20 @@ $$;
 
 comment on function end_job_run(bigint, text) is
     'Records that the run has ended, and why if its work is not done';
+
+create function raise_job_error(failure text, message text, detail text, hint text) returns void
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+begin
+    raise exception using errcode = failure, message = message,
+        detail = coalesce(nullif(detail, ''), 'The run has ended with this error; job_run keeps it.'),
+        hint = coalesce(nullif(hint, ''), 'What the run committed stays booked; the next run goes on from there.');
+end
+$$;
+
+comment on function raise_job_error(text, text, text, text) is
+    'Raises an error that a run caught, after the run has recorded it';
 
 -- pg_cron is reached by dynamic SQL only: it may come and go.
 create function require_pg_cron(command text, schedule text) returns void
@@ -166,8 +182,9 @@ comment on function unschedule_jobs() is
     'Removes the caller''s jobs that schedule_jobs() made in this database and returns how many. Raises 55000 where pg_cron is not installed';
 
 revoke all on function start_job_run(text, text) from public;
-revoke all on function add_to_job_run(bigint, bigint, bigint, point_amount) from public;
+revoke all on function add_to_job_run(bigint, bigint, bigint, numeric) from public;
 revoke all on function end_job_run(bigint, text) from public;
+revoke all on function raise_job_error(text, text, text, text) from public;
 revoke all on function require_pg_cron(text, text) from public;
 revoke all on function schedule_jobs(text) from public;
 revoke all on function unschedule_jobs() from public;

@@ -1,6 +1,6 @@
 /*
  * account.c
- *	  Opens, freezes, unfreezes and closes accounts.
+ *	  Finds, opens, freezes, unfreezes and closes accounts.
  */
 #include "postgres.h"
 
@@ -16,6 +16,7 @@
 #include "plan.h"
 #include "storage.h"
 
+PG_FUNCTION_INFO_V1(program_id);
 PG_FUNCTION_INFO_V1(account_id);
 PG_FUNCTION_INFO_V1(open_account);
 PG_FUNCTION_INFO_V1(freeze_account);
@@ -56,6 +57,19 @@ finish(const JifenAccount *account)
 	return result;
 }
 
+/* program_id(program) returns integer */
+Datum
+program_id(PG_FUNCTION_ARGS)
+{
+	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
+	int32		result;
+
+	SPI_connect();
+	result = jifen_load_program(program, true)->program_id;
+	SPI_finish();
+	PG_RETURN_INT32(result);
+}
+
 /* account_id(program, member) returns bigint */
 Datum
 account_id(PG_FUNCTION_ARGS)
@@ -88,9 +102,7 @@ open_account(PG_FUNCTION_ARGS)
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 
 	SPI_connect();
-	opener = jifen_load_program(program);
-	if (opener == NULL)
-		jifen_report_unknown(program, member);
+	opener = jifen_load_program(program, false);
 	jifen_open_account(opener, member);
 	account = jifen_lock_account(program, member);
 	jifen_raise(jifen_require_open(account));
@@ -172,7 +184,7 @@ close_account(PG_FUNCTION_ARGS)
 				 errdetail("Account \"%s\" of program \"%s\" holds " INT64_FORMAT
 						   " points that have not lapsed.",
 						   account->member, account->program->code, account->balance),
-				 errhint("Redeem or reverse them first.")));
+				 errhint("They have to be redeemed or reversed first; a frozen account has to be unfrozen for that.")));
 	jifen_store(&account, 1);
 	PG_RETURN_DATUM(set_status(fcinfo, account, "closed"));
 }

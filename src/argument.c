@@ -20,7 +20,8 @@ jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", name),
-				 errhint("Give a value for the argument \"%s\".", name)));
+				 errdetail("The argument \"%s\" has no default.", name),
+				 errhint("Give a value for it.")));
 }
 
 /* A text argument of 1 to JIFEN_MAX_IDENTIFIER characters. */
@@ -56,7 +57,7 @@ jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be more than zero", name),
 				 errdetail("It is " INT64_FORMAT " points.", amount),
-				 errhint("The function called says which way the points move.")));
+				 errhint("Give a positive number of points; redeem() takes points away.")));
 	return amount;
 }
 
@@ -74,7 +75,7 @@ jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be finite", name),
 				 errdetail("It is %s.", timestamptz_to_str(value)),
-				 errhint("Give an instant, or leave the argument out.")));
+				 errhint("Give a finite instant.")));
 	return value;
 }
 

@@ -13,8 +13,10 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
 
 #include "argument.h"
 #include "errcodes.h"
@@ -45,7 +47,7 @@ typedef struct Batch
 	HTAB	   *seen;			/* account_ids met, booked or left out */
 	int			naccounts;
 	int64		nlots;
-	PointAmount points;
+	int128		points;
 	bool		more;
 } Batch;
 
@@ -86,7 +88,7 @@ book_accounts(Batch *batch, const int64 *account_ids, int n)
 		batch->naccounts++;
 		batch->nlots += accounts[i]->nlots;
 		for (int e = 0; e < accounts[i]->nentries; e++)
-			batch->points = jifen_sub(batch->points, accounts[i]->entries[e].amount);
+			batch->points -= accounts[i]->entries[e].amount;
 	}
 	jifen_store(accounts, naccounts);
 }
@@ -135,6 +137,20 @@ expire_program(Batch *batch, int32 program_id)
 	MemoryContextDelete(chunk_context);
 }
 
+/* Points of many accounts may be more than a point_amount holds. */
+static Datum
+numeric_of_int128(int128 value)
+{
+	const int64 base = INT64CONST(1000000000000000000);
+	Datum		high = NumericGetDatum(int64_to_numeric((int64) (value / base)));
+	Datum		low = NumericGetDatum(int64_to_numeric((int64) (value % base)));
+
+	return DirectFunctionCall2(numeric_add,
+							   DirectFunctionCall2(numeric_mul, high,
+												   NumericGetDatum(int64_to_numeric(base))),
+							   low);
+}
+
 /*
  * expire_batch(program, as_of, max_accounts,
  *				OUT accounts, OUT lots, OUT points, OUT more)
@@ -167,7 +183,7 @@ expire_batch(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_accounts must be more than zero"),
 				 errdetail("It is %d.", batch.max_accounts),
-				 errhint("A thousand accounts make a batch of a few tenths of a second.")));
+				 errhint("Give the most accounts that one transaction should book, such as 1000.")));
 
 	SPI_connect();
 	hash.hcxt = CurrentMemoryContext;
@@ -175,12 +191,8 @@ expire_batch(PG_FUNCTION_ARGS)
 							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	if (program)
 	{
-		JifenProgram *loaded = jifen_load_program(program);
-
-		if (loaded == NULL)
-			jifen_report_unknown(program, program);
 		program_ids = palloc(sizeof(int32));
-		program_ids[0] = loaded->program_id;
+		program_ids[0] = jifen_load_program(program, false)->program_id;
 	}
 	else
 	{
@@ -196,7 +208,7 @@ expire_batch(PG_FUNCTION_ARGS)
 
 	values[0] = Int32GetDatum(batch.naccounts);
 	values[1] = Int64GetDatum(batch.nlots);
-	values[2] = PointAmountGetDatum(batch.points);
+	values[2] = numeric_of_int128(batch.points);
 	values[3] = BoolGetDatum(batch.more);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }

@@ -494,6 +494,7 @@ jifen_time_zone(const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("time zone \"%s\" not recognized", name),
+				 errdetail("The server's time zone database has no place of that name."),
 				 errhint("Use the name of a place that pg_timezone_names "
 						 "lists, such as \"Asia/Shanghai\", or \"UTC\".")));
 	return tz;

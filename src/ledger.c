@@ -90,6 +90,8 @@ earn(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("revenue must be finite"),
+				 errdetail("It is %s.",
+						   numeric_normalize(DatumGetNumeric(posting.revenue))),
 				 errhint("Give the consideration allocated to these points, in the program's currency.")));
 	posting.details = jifen_optional_argument(fcinfo, 10);
 

@@ -115,10 +115,13 @@ static JifenStatement load_booked_expiry = {
 	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
+/* Of the lots that were earned by $2. */
 static JifenStatement load_figures = {
-	"select sum(remaining) filter (where expires_at > $2 and available_at > $2),"
-	"       sum(remaining) filter (where expires_at <= $2)"
-	" from jifen.lot where account_id = $1",
+	"select sum(l.remaining) filter (where l.expires_at > $2 and l.available_at > $2),"
+	"       sum(l.remaining) filter (where l.expires_at <= $2)"
+	" from jifen.lot l"
+	" join jifen.entry e on e.account_id = l.account_id and e.seq = l.seq"
+	" where l.account_id = $1 and e.event_at <= $2",
 	2, {INT8OID, TIMESTAMPTZOID}
 };
 
@@ -189,29 +192,34 @@ account_of_row(uint64 row)
 	return account;
 }
 
-/* The program of that code, or NULL. */
+/*
+ * The program of that code, or JF002.  Read-only, it is seen with the
+ * snapshot of the calling query, else as it is by now.
+ */
 JifenProgram *
-jifen_load_program(Datum program)
+jifen_load_program(Datum program, bool read_only)
 {
 	Datum		values[] = {program};
 
-	if (jifen_execute(&load_program, values, NULL, false, 0) == 0)
-		return NULL;
-	return program_of_row(0);
-}
+	if (jifen_execute(&load_program, values, NULL, read_only, 0) == 0)
+	{
+		char	   *code = TextDatumGetCString(program);
 
-/* Says which of the two is not known. */
-void
-jifen_report_unknown(Datum program, Datum member)
-{
-	char	   *code = TextDatumGetCString(program);
-
-	if (jifen_load_program(program) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_JF_UNKNOWN_PROGRAM),
 				 errmsg("unknown program \"%s\"", code),
 				 errdetail("No program has the code \"%s\".", code),
 				 errhint("create_program() creates one; codes are case-sensitive.")));
+	}
+	return program_of_row(0);
+}
+
+/* Says which of the two is not known: JF002 or JF003. */
+void
+jifen_report_unknown(Datum program, Datum member)
+{
+	char	   *code = jifen_load_program(program, false)->code;
+
 	ereport(ERROR,
 			(errcode(ERRCODE_JF_UNKNOWN_MEMBER),
 			 errmsg("unknown member \"%s\"", TextDatumGetCString(member)),
@@ -243,8 +251,8 @@ jifen_lock_or_open_account(Datum program, Datum member)
 
 	if (jifen_execute(&lock_account, values, NULL, false, 0) > 0)
 		return account_of_row(0);
-	opener = jifen_load_program(program);
-	if (opener && opener->auto_open)
+	opener = jifen_load_program(program, false);
+	if (opener->auto_open)
 		jifen_open_account(opener, member);
 	return jifen_lock_account(program, member);
 }
@@ -386,7 +394,12 @@ jifen_load_spendable(JifenAccount *account, int64 own_seq, PointAmount amount,
 		return;
 
 	for (int i = 0; i < account->nlots; i++)
-		account->available = jifen_add(account->available, account->lots[i].takeable);
+	{
+		const JifenLot *lot = &account->lots[i];
+
+		if (lot->available_at <= at && at < lot->expires_at)
+			account->available = jifen_add(account->available, lot->takeable);
+	}
 	jifen_execute(&load_figures, values, NULL, false, 0);
 	account->pending = jifen_get_int64(0, 1);
 	account->lapsed = jifen_get_int64(0, 2);

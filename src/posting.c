@@ -187,7 +187,7 @@ jifen_post_earn(JifenAccount *account, const JifenPosting *posting)
 		return refusal;
 	if (posting->available_at >= posting->expires_at)
 		return refuse(ERRCODE_INVALID_PARAMETER_VALUE,
-					  psprintf("points would lapse before they become available"),
+					  psprintf("points would lapse by the time they become available"),
 					  psprintf("They would be available from %s and lapse at %s.",
 							   pstrdup(timestamptz_to_str(posting->available_at)),
 							   pstrdup(timestamptz_to_str(posting->expires_at))),

@@ -14,7 +14,7 @@
 #include "posting.h"
 
 /* load.c */
-extern JifenProgram *jifen_load_program(Datum program);
+extern JifenProgram *jifen_load_program(Datum program, bool read_only);
 extern JifenAccount *jifen_lock_account(Datum program, Datum member);
 extern JifenAccount *jifen_lock_or_open_account(Datum program, Datum member);
 extern JifenAccount **jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked);
