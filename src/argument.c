@@ -20,7 +20,7 @@ jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", name),
-				 errdetail("The argument \"%s\" has no default.", name),
+				 errdetail("The argument \"%s\" is null.", name),
 				 errhint("Give a value for it.")));
 }
 
