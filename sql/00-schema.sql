@@ -1,14 +1,27 @@
--- schema: whoever owns it can put objects where our functions look first.
+-- schema: whoever can create objects in it can put them where our functions look first.
 
 do $$
+declare
+    problem text;
 begin
-    if not (select r.rolsuper or r.oid = current_user::regrole
-            from pg_namespace n join pg_roles r on r.oid = n.nspowner
-            where n.nspname = 'jifen') then
+    select case
+            when not (r.rolsuper or r.oid = current_user::regrole) then 'It belongs to another role.'
+            when exists (select from aclexplode(n.nspacl) a
+                    where a.privilege_type = 'CREATE' and a.grantee <> n.nspowner)
+                then 'Other roles than its owner may create objects in it.'
+            when exists (select from pg_class c where c.relnamespace = n.oid)
+                or exists (select from pg_proc p where p.pronamespace = n.oid)
+                or exists (select from pg_type t where t.typnamespace = n.oid)
+                or exists (select from pg_operator o where o.oprnamespace = n.oid)
+                then 'There are objects in it already.'
+        end into problem
+    from pg_namespace n join pg_roles r on r.oid = n.nspowner
+    where n.nspname = 'jifen';
+    if problem is not null then
         raise exception using errcode = 'insufficient_privilege',
-            message = 'schema jifen exists and belongs to another role',
-            detail = 'Its owner could replace what the functions of the extension call.',
-            hint = 'Drop the schema, or make the role that creates the extension its owner.';
+            message = 'schema jifen cannot be trusted',
+            detail = problem || ' They could replace what the functions of the extension call.',
+            hint = 'Drop the schema and let CREATE EXTENSION make it.';
     end if;
 end
 $$;

@@ -73,6 +73,12 @@ begin
             detail = format('It is %s.', program.tier_window),
             hint = 'Give the length of the window in which points count towards a tier, such as 12 months.';
     end if;
+    if program.tier_window > interval '1000 years' then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'tier_window is too long',
+            detail = format('It is %s.', program.tier_window),
+            hint = 'A window is at most 1000 years long.';
+    end if;
     -- These raise 22023 for an unknown zone and 0A000 for a policy whose
     -- clocks do not work yet.
     perform jifen.expires_at(program.expiry, now(), program.time_zone);
@@ -151,7 +157,7 @@ declare
     altered jifen.program;
 begin
     select p.* into altered from jifen.program p
-    where p.program_id = jifen.program_id(alter_program.program) for update;
+    where p.program_id = jifen.program_id(alter_program.program) for no key update;
     altered.name := coalesce(name, altered.name);
     altered.time_zone := coalesce(time_zone, altered.time_zone);
     altered.expiry := coalesce(expiry, altered.expiry);

@@ -1,7 +1,5 @@
 -- ledger: the journal, its lots and allocations, and the verbs that write them.
 
--- No foreign keys here: rows are written by this extension's functions alone,
--- which hold the account's lock, and reconcile() finds whatever does not fit.
 create table entry (
     account_id bigint not null,
     seq bigint not null,

@@ -1,7 +1,7 @@
 -- tier: ranks of members by the qualifying points of a rolling window.
 
 create table tier (
-    program_id integer not null references program,
+    program_id integer not null,
     code text collate "C" not null,
     name text not null,
     threshold point_amount not null,

@@ -139,6 +139,17 @@ found as (
     from scope s left join total t using (account_id)
     where s.last_seq <> coalesce(t.entries, 0)
     union all
+    select s.account_id, null, 'status is that of its latest change',
+        c.status, s.status
+    from scope s
+    left join (select distinct on (account_id) account_id, status from status_change
+        where own_account is null or account_id = own_account
+        order by account_id, change_no desc) c on c.account_id = s.account_id
+    where s.status is distinct from c.status
+    union all
+    select s.account_id, null, 'a closed account is empty', '0', s.balance::text
+    from scope s where s.status = 'closed' and s.balance <> 0
+    union all
     select s.account_id, null, 'last_event_at is the latest of the entries',
         t.last_event_at::text, s.last_event_at::text
     from scope s left join total t using (account_id)
@@ -209,6 +220,19 @@ found as (
     from move m join credit c on c.account_id = m.account_id and c.seq = m.lot_seq
     where m.kind = 'redeem' and not (c.available_at <= m.event_at and m.event_at < c.expires_at)
     union all
+    select account_id, lot_seq, 'a lot is never short, by business time', 'at least 0', min(left_then)::text
+    from (
+        select account_id, lot_seq,
+            sum(amount) over (partition by account_id, lot_seq order by event_at) as left_then
+        from (
+            select account_id, seq as lot_seq, event_at, amount from journal where kind = 'earn'
+            union all
+            select account_id, lot_seq, event_at, -amount from move
+        ) change
+    ) l
+    where left_then < 0
+    group by account_id, lot_seq
+    union all
     select r.account_id, r.seq, 'a redemption takes what lapses soonest first',
         format('lot %s used up', t.lot_seq), t.remaining::text
     from redemption r
@@ -231,6 +255,19 @@ found as (
         on r.account_id = e.account_id and r.reverses_seq = e.seq
     where abs(r.amount) > abs(e.amount) or sign(r.amount::numeric) = sign(e.amount::numeric)
     union all
+    select e.account_id, e.seq, 'a credit''s qualifying is undone in proportion',
+        div(-e.qualifying::numeric * r.amount, e.amount::numeric)::text, r.qualifying::text
+    from journal e
+    join (select account_id, reverses_seq, -sum(amount)::numeric as amount, sum(qualifying)::numeric as qualifying
+        from journal where kind = 'reverse' group by account_id, reverses_seq) r
+        on r.account_id = e.account_id and r.reverses_seq = e.seq
+    where e.kind = 'earn' and r.qualifying is distinct from div(-e.qualifying::numeric * r.amount, e.amount::numeric)
+    union all
+    select j.account_id, j.seq, 'an entry undoes another when that has happened',
+        format('event_at >= %s', e.event_at), j.event_at::text
+    from journal j join journal e on e.account_id = j.account_id and e.seq = j.reverses_seq
+    where j.event_at < e.event_at
+    union all
     select coalesce(m.account_id, u.account_id), coalesce(m.seq, u.seq), 'no more is given back to a lot than was taken from it',
         format('lot %s: at most %s', u.lot_seq, coalesce(m.amount, 0)), (-u.amount)::text
     from (select account_id, reverses_seq as seq, lot_seq, sum(amount) as amount
@@ -249,12 +286,21 @@ found as (
     union all
     select o.account_id, o.seq, 'every row has its account', 'an account', o.what
     from (
-        select account_id, seq, 'an entry' as what from entry
+        select account_id, null::bigint as seq, 'a status change' as what from status_change
+        union all select account_id, seq, 'an entry' from entry
         union all select account_id, seq, 'a lot' from lot
         union all select account_id, seq, 'an allocation' from allocation
     ) o
     where own_program is null and own_account is null
         and not exists (select from account a where a.account_id = o.account_id)
+    union all
+    select o.account_id, null, 'every account and tier has its program', 'a program', o.what
+    from (
+        select account_id, program_id, 'an account' as what from account
+        union all select null, program_id, 'tier ' || code from tier
+    ) o
+    where own_program is null and own_account is null
+        and not exists (select from program p where p.program_id = o.program_id)
     union all
     select null, null, 'entries and allocations refuse changes', 'trigger refuse_change always enabled',
         format('table %s', wanted.name)

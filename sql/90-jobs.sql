@@ -62,7 +62,7 @@ $$;
 comment on function start_job_run(text, text) is
     'Records that a run of the job begins and returns its number; ends the records of runs whose session is gone';
 
-create function add_to_job_run(run bigint, accounts bigint, lots bigint, points numeric) returns void
+create function add_to_job_run(run bigint, accounts integer, lots bigint, points numeric) returns void
 language sql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
@@ -74,7 +74,7 @@ as $$
     where r.job_run_id = run
 $$;
 
-comment on function add_to_job_run(bigint, bigint, bigint, numeric) is
+comment on function add_to_job_run(bigint, integer, bigint, numeric) is
     'Adds a batch to what the run did';
 
 create function end_job_run(run bigint, error text) returns void
@@ -182,7 +182,7 @@ comment on function unschedule_jobs() is
     'Removes the caller''s jobs that schedule_jobs() made in this database and returns how many. Raises 55000 where pg_cron is not installed';
 
 revoke all on function start_job_run(text, text) from public;
-revoke all on function add_to_job_run(bigint, bigint, bigint, numeric) from public;
+revoke all on function add_to_job_run(bigint, integer, bigint, numeric) from public;
 revoke all on function end_job_run(bigint, text) from public;
 revoke all on function raise_job_error(text, text, text, text) from public;
 revoke all on function require_pg_cron(text, text) from public;

@@ -39,7 +39,7 @@ static JifenStatement change_status = {
 	"with changed as ("
 	"  update jifen.account set status = $2 where account_id = $1)"
 	" insert into jifen.status_change (account_id, change_no, status, reason, actor)"
-	" select $1, max(change_no) + 1, $2, $3, $4"
+	" select $1, coalesce(max(change_no), 0) + 1, $2, $3, $4"
 	" from jifen.status_change where account_id = $1",
 	4, {INT8OID, TEXTOID, TEXTOID, TEXTOID}
 };

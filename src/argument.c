@@ -10,7 +10,6 @@
 
 #include "argument.h"
 #include "compat.h"
-#include "settings.h"
 
 /* 22004 unless the argument is given. */
 void
@@ -86,21 +85,22 @@ jifen_optional_argument(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? (Datum) 0 : PG_GETARG_DATUM(n);
 }
 
-/* 22023 if the instant is after now() by more than jifen.clock_tolerance. */
+/* 22023 if the instant is after now() by more than so many seconds. */
 void
-jifen_require_past(TimestampTz at, const char *name)
+jifen_require_past(TimestampTz at, const char *name, int tolerance)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 
-	if (at > now && at - now > jifen_clock_tolerance * USECS_PER_SEC)
+	if (at > now && at - now > tolerance * USECS_PER_SEC)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s is in the future", name),
 				 errdetail("It is %s, and it is now %s.",
 						   pstrdup(timestamptz_to_str(at)),
 						   pstrdup(timestamptz_to_str(now))),
+				 tolerance == 0 ? errhint("Give an instant that has passed.") :
 				 errhint("It may be at most %d seconds ahead (setting jifen.clock_tolerance).",
-						 jifen_clock_tolerance)));
+						 tolerance)));
 }
 
 /* Raises the refusal, if there is one, as an error. */

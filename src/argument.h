@@ -19,7 +19,7 @@ extern Datum jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const cha
 extern PointAmount jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern TimestampTz jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern Datum jifen_optional_argument(FunctionCallInfo fcinfo, int n);
-extern void jifen_require_past(TimestampTz at, const char *name);
+extern void jifen_require_past(TimestampTz at, const char *name, int tolerance);
 extern void jifen_raise(const JifenRefusal *refusal);
 
 #endif							/* JIFEN_ARGUMENT_H */

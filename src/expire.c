@@ -15,7 +15,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/memutils.h"
 #include "utils/numeric.h"
 
 #include "argument.h"
@@ -102,14 +101,10 @@ expire_program(Batch *batch, int32 program_id)
 {
 	Datum		values[] = {Int32GetDatum(program_id), TimestampTzGetDatum(batch->as_of)};
 	Portal		due = jifen_open_cursor(&due_lots, values, false);
-	MemoryContext chunk_context = AllocSetContextCreate(CurrentMemoryContext,
-														"jifen expire chunk",
-														ALLOCSET_DEFAULT_SIZES);
 	int64		account_ids[DUE_LOTS];
 
 	for (;;)
 	{
-		MemoryContext old_context;
 		int			n;
 
 		CHECK_FOR_INTERRUPTS();
@@ -128,13 +123,12 @@ expire_program(Batch *batch, int32 program_id)
 			continue;
 		}
 
-		old_context = MemoryContextSwitchTo(chunk_context);
+		/* A connection of its own frees all that the chunk needed. */
+		SPI_connect();
 		book_accounts(batch, account_ids, n);
-		MemoryContextSwitchTo(old_context);
-		MemoryContextReset(chunk_context);
+		SPI_finish();
 	}
 	SPI_cursor_close(due);
-	MemoryContextDelete(chunk_context);
 }
 
 /* Points of many accounts may be more than a point_amount holds. */
@@ -175,7 +169,7 @@ expire_batch(PG_FUNCTION_ARGS)
 		program = jifen_identifier_argument(fcinfo, 0, "program");
 	jifen_require_argument(fcinfo, 1, "as_of");
 	batch.as_of = jifen_time_argument(fcinfo, 1, "as_of");
-	jifen_require_past(batch.as_of, "as_of");
+	jifen_require_past(batch.as_of, "as_of", 0);
 	jifen_require_argument(fcinfo, 2, "max_accounts");
 	batch.max_accounts = PG_GETARG_INT32(2);
 	if (batch.max_accounts <= 0)

@@ -14,6 +14,7 @@
 #include "utils/numeric.h"
 
 #include "argument.h"
+#include "settings.h"
 #include "storage.h"
 
 PG_FUNCTION_INFO_V1(earn);
@@ -71,7 +72,7 @@ earn(PG_FUNCTION_ARGS)
 	posting.reference = jifen_optional_argument(fcinfo, 3);
 	posting.source = jifen_optional_argument(fcinfo, 4);
 	event_at = jifen_time_argument(fcinfo, 5, "event_at");
-	jifen_require_past(event_at, "event_at");
+	jifen_require_past(event_at, "event_at", jifen_clock_tolerance);
 	expiry = PG_ARGISNULL(6) ? NULL : PG_GETARG_EXPIRY_POLICY_P(6);
 	available_at = jifen_time_argument(fcinfo, 7, "available_at");
 	posting.has_qualifying = !PG_ARGISNULL(8);
@@ -130,7 +131,7 @@ redeem(PG_FUNCTION_ARGS)
 	posting.amount = jifen_amount_argument(fcinfo, 2, "amount");
 	posting.reference = jifen_optional_argument(fcinfo, 3);
 	event_at = jifen_time_argument(fcinfo, 4, "event_at");
-	jifen_require_past(event_at, "event_at");
+	jifen_require_past(event_at, "event_at", jifen_clock_tolerance);
 	posting.details = jifen_optional_argument(fcinfo, 5);
 
 	SPI_connect();
@@ -163,7 +164,7 @@ reverse(PG_FUNCTION_ARGS)
 		posting.amount = jifen_amount_argument(fcinfo, 3, "amount");
 	posting.reason = jifen_optional_argument(fcinfo, 4);
 	event_at = jifen_time_argument(fcinfo, 5, "event_at");
-	jifen_require_past(event_at, "event_at");
+	jifen_require_past(event_at, "event_at", jifen_clock_tolerance);
 	posting.details = jifen_optional_argument(fcinfo, 6);
 
 	SPI_connect();

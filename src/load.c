@@ -69,6 +69,14 @@ static JifenStatement load_spendable_lots = {
 	2, {INT8OID, TIMESTAMPTZOID}
 };
 
+static JifenStatement load_own_lot = {
+	"select e.seq, e.expires_at, e.available_at, l.remaining"
+	" from jifen.entry e"
+	" left join jifen.lot l on l.account_id = $1 and l.expires_at = e.expires_at and l.seq = e.seq"
+	" where e.account_id = $1 and e.seq = $2",
+	2, {INT8OID, INT8OID}
+};
+
 /*
  * What may be taken of each credit at a business time $2 from which on other
  * postings have happened: the least that was left of it at any time since,
@@ -111,7 +119,7 @@ static JifenStatement load_booked_expiry = {
 	"   and (e.event_at > $2 or x.lot_seq = $3)"
 	" group by 1, x.lot_seq"
 	" having sum(x.amount) > 0"
-	" order by 1, x.lot_seq",
+	" order by 2, 1, x.lot_seq",
 	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
@@ -308,11 +316,12 @@ lot_of_row(uint64 row, int first_column)
 }
 
 /*
- * Loads lots in spending order until they cover amount, a few at first.
- * Returns what they cannot cover.
+ * Loads lots in spending order until they cover amount, a few at first; the
+ * lot of own_seq is left out.  Returns what they cannot cover.
  */
 static PointAmount
-load_from_lots(JifenAccount *account, PointAmount amount, TimestampTz at)
+load_from_lots(JifenAccount *account, int64 own_seq, PointAmount amount,
+			   TimestampTz at)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
 	uint64		limit = FIRST_LOTS;
@@ -328,6 +337,8 @@ load_from_lots(JifenAccount *account, PointAmount amount, TimestampTz at)
 		{
 			JifenLot	lot = lot_of_row(row, 1);
 
+			if (lot.seq == own_seq)
+				continue;
 			lot.takeable = lot.remaining;
 			missing -= Min(missing, lot.takeable);
 			jifen_add_lot(account, &lot);
@@ -336,6 +347,24 @@ load_from_lots(JifenAccount *account, PointAmount amount, TimestampTz at)
 			return missing;
 		limit = 0;
 	}
+}
+
+/*
+ * The same, the lot of own_seq first.  It must not have lapsed: what is left
+ * of it is then in the table and nowhere else.
+ */
+static PointAmount
+load_own_and_from_lots(JifenAccount *account, JifenLot *own, PointAmount amount,
+					   TimestampTz at)
+{
+	PointAmount missing = 0;
+
+	Assert(at < own->expires_at);
+	own->takeable = own->remaining;
+	if (own->takeable < amount)
+		missing = load_from_lots(account, own->seq, amount - own->takeable, at);
+	jifen_add_lot(account, own);
+	return missing;
 }
 
 /* The same from the journal, with what expiry has booked of those lots since. */
@@ -376,20 +405,32 @@ load_from_history(JifenAccount *account, int64 own_seq, PointAmount amount,
  * where own_seq is not 0, the lot of that credit whatever its state.  Where
  * the lots do not suffice, all are loaded and the figures for a refusal too.
  *
- * From the account's latest event on, what is open is what there is.  Before
- * it the journal tells what was there then and nobody has taken since.
+ * From the account's latest event on, what is open is what there is, but for
+ * what expiry has booked of a lapsed own lot.  Before it the journal tells
+ * what was there then and nobody has taken since.
  */
 void
 jifen_load_spendable(JifenAccount *account, int64 own_seq, PointAmount amount,
 					 TimestampTz at)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
+	JifenLot	own = {0};
 	PointAmount missing;
 
-	if (own_seq == 0 && at >= account->last_event_at)
-		missing = load_from_lots(account, amount, at);
-	else
+	if (own_seq != 0 && at >= account->last_event_at)
+	{
+		Datum		find[] = {Int64GetDatum(account->account_id), Int64GetDatum(own_seq)};
+
+		jifen_execute(&load_own_lot, find, NULL, false, 0);
+		own = lot_of_row(0, 1);
+	}
+
+	if (at < account->last_event_at || (own.seq != 0 && own.expires_at <= at))
 		missing = load_from_history(account, own_seq, amount, at);
+	else if (own.seq != 0)
+		missing = load_own_and_from_lots(account, &own, amount, at);
+	else
+		missing = load_from_lots(account, 0, amount, at);
 	if (missing == 0)
 		return;
 

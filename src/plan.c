@@ -24,6 +24,7 @@ static const char *const planner_settings[] = {
 	"enable_bitmapscan",
 	"enable_hashjoin",
 	"enable_mergejoin",
+	"enable_material",
 	"jit",
 };
 
@@ -52,12 +53,20 @@ prepare(JifenStatement *statement)
 	SPI_keepplan(statement->plan);
 }
 
+static CachedPlanSource *
+plan_source(JifenStatement *statement)
+{
+	return linitial(SPI_plan_get_plan_sources(statement->plan));
+}
+
 /* The plan that a use of the statement would take, NULL if it must be made. */
 static CachedPlan *
 valid_plan(JifenStatement *statement)
 {
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(statement->plan));
+	CachedPlanSource *source = plan_source(statement);
 
+	if (plan_cache_mode == PLAN_CACHE_MODE_FORCE_CUSTOM_PLAN)
+		return NULL;
 	if (source->is_valid && source->gplan && source->gplan->is_valid)
 		return source->gplan;
 	return NULL;
@@ -65,15 +74,20 @@ valid_plan(JifenStatement *statement)
 
 /*
  * An invalidation that arrives while a statement takes its locks makes the
- * server plan it again without our settings; such a plan is not kept.
+ * server plan it again without our settings.  Such a plan is invalidated, as
+ * a change of the tables would: it is not freed, since an outer call may be
+ * running the very statement.
  */
 static void
 forget_unless(JifenStatement *statement, CachedPlan *plan)
 {
-	if (valid_plan(statement) == plan)
+	CachedPlanSource *source = plan_source(statement);
+
+	if (source->gplan == plan)
 		return;
-	SPI_freeplan(statement->plan);
-	statement->plan = NULL;
+	source->is_valid = false;
+	if (source->gplan)
+		source->gplan->is_valid = false;
 }
 
 /*

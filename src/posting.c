@@ -71,12 +71,12 @@ jifen_add_lot(JifenAccount *account, const JifenLot *lot)
 	account->nlots++;
 }
 
-/* Adds a booked expiry; they come by (expire_seq, lot_seq). */
+/* Adds a booked expiry; they come by (event_at, expire_seq, lot_seq). */
 void
 jifen_add_booked(JifenAccount *account, const JifenBookedExpiry *booked)
 {
 	Assert(account->nbooked == 0 ||
-		   account->booked[account->nbooked - 1].expire_seq <= booked->expire_seq);
+		   account->booked[account->nbooked - 1].event_at <= booked->event_at);
 	account->booked = grown(account->booked, account->nbooked,
 							&account->maxbooked, sizeof(JifenBookedExpiry));
 	account->booked[account->nbooked++] = *booked;
@@ -244,7 +244,8 @@ choose(const JifenAccount *account, PointAmount amount, int64 own_seq,
 /*
  * Gives back to the lots what the chosen takes need beyond what remains and
  * what expiry has booked since: an entry for each expiry concerned, at that
- * expiry's own time, so that it is as if only the rest had lapsed.
+ * expiry's own time, so that it is as if only the rest had lapsed.  The expiry
+ * that happened first gives back first, or a lot could be short in between.
  */
 static void
 reinstate(JifenAccount *account, const PointAmount *takes)
@@ -256,7 +257,7 @@ reinstate(JifenAccount *account, const PointAmount *takes)
 	{
 		PointAmount missing = takes[i] - account->lots[i].remaining;
 
-		for (int b = account->nbooked - 1; b >= 0 && missing > 0; b--)
+		for (int b = 0; b < account->nbooked && missing > 0; b++)
 		{
 			if (account->booked[b].lot_seq != account->lots[i].seq)
 				continue;

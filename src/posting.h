@@ -111,7 +111,7 @@ typedef struct JifenAccount
 	int			nlots;
 	int			maxlots;
 
-	/* booked expiries of those lots, by (expire_seq, lot_seq) */
+	/* booked expiries of those lots, by (event_at, expire_seq, lot_seq) */
 	JifenBookedExpiry *booked;
 	int			nbooked;
 	int			maxbooked;

@@ -52,23 +52,26 @@ static JifenStatement tier_reached = {
  * When the window has moved so far that, nothing more being earned, less than
  * the threshold $5 is left in it.  An entry leaves the window at its local
  * time plus the window's length; where that falls on a shorter month's last
- * day, at the midnight that ends it.
+ * day, at the midnight that ends it.  Entries that leave together count as one.
  */
 static JifenStatement tier_held_until = {
-	"select min(s.leaves_at at time zone s.time_zone)"
-	" from (select p.time_zone,"
+	"with leaving as ("
+	"  select p.time_zone, e.qualifying::bigint as qualifying,"
 	"         case when b.there - p.tier_window < b.here"
 	"              then date_trunc('day', b.there) + interval '1 day'"
-	"              else b.there end as leaves_at,"
-	"         sum(e.qualifying::bigint) over (order by e.event_at desc, e.seq desc)"
-	"           - e.qualifying::bigint as later"
-	"       from jifen.program p"
-	"       join jifen.entry e on e.account_id = $2 and e.event_at <= $3 and e.event_at > $4"
-	"         and e.qualifying is not null"
-	"       cross join lateral (select e.event_at at time zone p.time_zone as here,"
-	"         (e.event_at at time zone p.time_zone) + p.tier_window as there) b"
-	"       where p.program_id = $1) s"
-	" where s.later < $5",
+	"              else b.there end as leaves_at"
+	"  from jifen.program p"
+	"  join jifen.entry e on e.account_id = $2 and e.event_at <= $3 and e.event_at > $4"
+	"    and e.qualifying is not null"
+	"  cross join lateral (select e.event_at at time zone p.time_zone as here,"
+	"    (e.event_at at time zone p.time_zone) + p.tier_window as there) b"
+	"  where p.program_id = $1)"
+	" select min(leaves_at at time zone time_zone)"
+	" from (select time_zone, leaves_at,"
+	"         coalesce(sum(qualifying) over (order by leaves_at desc"
+	"           groups between unbounded preceding and 1 preceding), 0) as left_then"
+	"       from leaving) l"
+	" where left_then < $5",
 	5, {INT4OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 };
 
