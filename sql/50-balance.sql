@@ -32,6 +32,7 @@ as 'MODULE_PATHNAME';
 comment on function expiring(text, text, timestamptz, timestamptz) is
     'Points that the member holds at as_of and that lapse after it, by until at the latest. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
+-- A plan made while the journal was small must not read all of it for good.
 create function statement(
     program text,
     member text,
@@ -53,6 +54,7 @@ create function statement(
 ) returns setof record
 language plpgsql stable parallel safe security definer
 set search_path = jifen, pg_temp
+set enable_seqscan = off
 as $$
 declare
     own_account bigint := jifen.account_id(program, member);

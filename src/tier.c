@@ -24,7 +24,10 @@ PG_FUNCTION_INFO_V1(tier_status);
 #define WINDOW_START \
 	"((($3 at time zone p.time_zone) - p.tier_window) at time zone p.time_zone)"
 
-/* The member's window and what it holds, then the tier reached, the next. */
+/*
+ * The member's window and what it holds, then the tier reached, the next.
+ * Where more was undone than earned within it, it counts for nothing.
+ */
 static JifenStatement tier_reached = {
 	"select t.code, t.name, q.qualifying, t.threshold, q.window_start,"
 	"       n.code, n.threshold, n.threshold - q.qualifying, p.program_id, a.account_id"
@@ -38,11 +41,11 @@ static JifenStatement tier_reached = {
 	"     and e.event_at > " WINDOW_START ") q"
 	" left join lateral ("
 	"   select code, name, threshold from jifen.tier"
-	"   where program_id = p.program_id and threshold <= q.qualifying"
+	"   where program_id = p.program_id and threshold <= greatest(q.qualifying, 0)"
 	"   order by threshold desc limit 1) t on true"
 	" left join lateral ("
 	"   select code, threshold from jifen.tier"
-	"   where program_id = p.program_id and threshold > q.qualifying"
+	"   where program_id = p.program_id and threshold > greatest(q.qualifying, 0)"
 	"   order by threshold limit 1) n on true"
 	" where p.code = $1",
 	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
@@ -50,28 +53,40 @@ static JifenStatement tier_reached = {
 
 /*
  * When the window has moved so far that, nothing more being earned, less than
- * the threshold $5 is left in it.  An entry leaves the window at its local
- * time plus the window's length; where that falls on a shorter month's last
- * day, at the midnight that ends it.  Entries that leave together count as one.
+ * the threshold $5 is left in it.
+ *
+ * The window begins the months before as_of, and then the days and hours: so
+ * an entry leaves it that long after its local time in the opposite order,
+ * and where the months lead to a shorter month's last day, at the midnight
+ * that ends it.  A local time that the clock shows twice stands for the later
+ * instant, so what happened in the earlier hour is passed when that begins.
+ * Entries that leave together count as one.
  */
 static JifenStatement tier_held_until = {
 	"with leaving as ("
 	"  select p.time_zone, e.qualifying::bigint as qualifying,"
-	"         case when b.there - p.tier_window < b.here"
-	"              then date_trunc('day', b.there) + interval '1 day'"
-	"              else b.there end as leaves_at"
+	"         case when there - months < moved"
+	"              then date_trunc('day', there) + interval '1 day'"
+	"              else there end as leaves_at"
 	"  from jifen.program p"
 	"  join jifen.entry e on e.account_id = $2 and e.event_at <= $3 and e.event_at > $4"
 	"    and e.qualifying is not null"
-	"  cross join lateral (select e.event_at at time zone p.time_zone as here,"
-	"    (e.event_at at time zone p.time_zone) + p.tier_window as there) b"
+	"  cross join lateral (select make_interval(years => extract(year from p.tier_window)::int,"
+	"    months => extract(month from p.tier_window)::int) as months) m"
+	"  cross join lateral (select e.event_at at time zone p.time_zone as shown) s"
+	"  cross join lateral (select case when shown at time zone p.time_zone > e.event_at"
+	"    then (select min((date_trunc('minute', e.event_at) + n * interval '1 minute') at time zone p.time_zone)"
+	"          from generate_series(1, 180) n)"
+	"    else shown end as here) h"
+	"  cross join lateral (select here + (p.tier_window - months) as moved) d"
+	"  cross join lateral (select moved + months as there) t"
 	"  where p.program_id = $1)"
 	" select min(leaves_at at time zone time_zone)"
 	" from (select time_zone, leaves_at,"
 	"         coalesce(sum(qualifying) over (order by leaves_at desc"
 	"           groups between unbounded preceding and 1 preceding), 0) as left_then"
 	"       from leaving) l"
-	" where left_then < $5",
+	" where greatest(left_then, 0) < $5",
 	5, {INT4OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 };
 
