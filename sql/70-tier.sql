@@ -81,7 +81,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function tier_for(text, text, timestamptz) is
-    'Code of the member''s tier at as_of: the highest whose threshold is at most the sum of the qualifying points of the program''s tier_window before as_of; null if there is none. Raises JF002, JF003, 22004, 22023. Locks nothing';
+    'Code of the member''s tier at as_of: the highest whose threshold is at most the sum of the qualifying points that count then; an entry counts from its event_at until its local time plus the program''s tier_window. Null if there is none. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
 create function tier_status(
     program text,
@@ -103,7 +103,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function tier_status(text, text, timestamptz) is
-    'Why the member is in a tier at as_of: qualifying points with window_start < event_at <= window_end, the threshold reached, the next one and what is missing to it, and when the tier ends if nothing more is earned (null: never). Raises as tier_for(). Locks nothing';
+    'Why the member is in a tier at as_of: the qualifying points that count, the window that ends then, the threshold reached, the next one and what is missing to it, and when the tier ends if nothing more is earned (null: never). Raises as tier_for(). Locks nothing';
 
 revoke all on function create_tier(text, text, text, point_amount) from public;
 revoke all on function tier_for(text, text, timestamptz) from public;

@@ -103,13 +103,14 @@ $$;
 comment on function raise_job_error(text, text, text, text) is
     'Raises an error that a run caught, after the run has recorded it';
 
--- pg_cron is reached by dynamic SQL only: it may come and go.
+-- pg_cron is reached by dynamic SQL only: it may come and go. Its settings are
+-- for superusers to see.
 create function require_pg_cron(command text, schedule text) returns void
-language plpgsql stable parallel safe
+language plpgsql stable parallel safe security definer
 set search_path = jifen, pg_temp
 as $$
 declare
-    cron_database text := current_setting('cron.database_name', true);
+    cron_database text := (select setting from pg_settings where name = 'cron.database_name');
 begin
     if exists (select from pg_extension where extname = 'pg_cron') then
         return;

@@ -40,7 +40,10 @@ static JifenStatement balance_in_history = {
 	2, {INT8OID, TIMESTAMPTZOID}
 };
 
-/* What was left at $2 of each credit before it, by business time. */
+/*
+ * What was left at $2 of each credit before it, by business time.  OFFSET 0
+ * keeps the join by the whole key, whatever the planner thinks of its size.
+ */
 static JifenStatement lots_in_history = {
 	"with change as ("
 	"  select e.seq, e.expires_at, e.available_at, e.amount"
@@ -49,7 +52,8 @@ static JifenStatement lots_in_history = {
 	"  union all"
 	"  select x.lot_seq, null, null, -x.amount"
 	"  from jifen.entry e"
-	"  join jifen.allocation x on x.account_id = e.account_id and x.seq = e.seq"
+	"  cross join lateral (select lot_seq, amount from jifen.allocation"
+	"    where account_id = e.account_id and seq = e.seq offset 0) x"
 	"  where e.account_id = $1 and e.event_at <= $2)"
 	" select min(expires_at), min(available_at), sum(amount)"
 	" from change group by seq having sum(amount) <> 0"

@@ -3,7 +3,8 @@
  *	  The tier that a member's qualifying points of a rolling window reach.
  *
  * Nothing is kept: a tier follows from the journal and the program's tiers.
- * The window ends at as_of and is reckoned in the program's local time.
+ * An entry counts from when it happened until its local time plus the length
+ * of the program's window.
  */
 #include "postgres.h"
 
@@ -21,24 +22,30 @@
 PG_FUNCTION_INFO_V1(tier_for);
 PG_FUNCTION_INFO_V1(tier_status);
 
-#define WINDOW_START \
-	"((($3 at time zone p.time_zone) - p.tier_window) at time zone p.time_zone)"
+/*
+ * When entry e leaves the window, by local time.  The condition before it
+ * spares the reckoning for what left long ago: months and days are not always
+ * as long, but never differ by four days.
+ */
+#define LEAVES_AT \
+	"((e.event_at at time zone p.time_zone) + p.tier_window) at time zone p.time_zone"
+#define IN_WINDOW \
+	"e.event_at <= $3 and e.event_at > $3 - p.tier_window - interval '4 days'" \
+	" and " LEAVES_AT " > $3"
 
 /*
  * The member's window and what it holds, then the tier reached, the next.
  * Where more was undone than earned within it, it counts for nothing.
  */
 static JifenStatement tier_reached = {
-	"select t.code, t.name, q.qualifying, t.threshold, q.window_start,"
+	"select t.code, t.name, q.qualifying, t.threshold,"
+	"       (($3 at time zone p.time_zone) - p.tier_window) at time zone p.time_zone,"
 	"       n.code, n.threshold, n.threshold - q.qualifying, p.program_id, a.account_id"
 	" from jifen.program p"
 	" join jifen.account a on a.program_id = p.program_id and a.member = $2"
 	" cross join lateral ("
-	"   select " WINDOW_START " as window_start,"
-	"          least(coalesce(sum(e.qualifying::bigint), 0), 9223372036854775807)::jifen.point_amount as qualifying"
-	"   from jifen.entry e"
-	"   where e.account_id = a.account_id and e.event_at <= $3"
-	"     and e.event_at > " WINDOW_START ") q"
+	"   select least(coalesce(sum(e.qualifying::bigint), 0), 9223372036854775807)::jifen.point_amount as qualifying"
+	"   from jifen.entry e where e.account_id = a.account_id and " IN_WINDOW ") q"
 	" left join lateral ("
 	"   select code, name, threshold from jifen.tier"
 	"   where program_id = p.program_id and threshold <= greatest(q.qualifying, 0)"
@@ -52,42 +59,22 @@ static JifenStatement tier_reached = {
 };
 
 /*
- * When the window has moved so far that, nothing more being earned, less than
- * the threshold $5 is left in it.
- *
- * The window begins the months before as_of, and then the days and hours: so
- * an entry leaves it that long after its local time in the opposite order,
- * and where the months lead to a shorter month's last day, at the midnight
- * that ends it.  A local time that the clock shows twice stands for the later
- * instant, so what happened in the earlier hour is passed when that begins.
- * Entries that leave together count as one.
+ * When so much has left the window that, nothing more being earned, less than
+ * the threshold $4 is left in it.  Entries that leave together count as one.
  */
 static JifenStatement tier_held_until = {
 	"with leaving as ("
-	"  select p.time_zone, e.qualifying::bigint as qualifying,"
-	"         case when there - months < moved"
-	"              then date_trunc('day', there) + interval '1 day'"
-	"              else there end as leaves_at"
+	"  select e.qualifying::bigint as qualifying, " LEAVES_AT " as leaves_at"
 	"  from jifen.program p"
-	"  join jifen.entry e on e.account_id = $2 and e.event_at <= $3 and e.event_at > $4"
-	"    and e.qualifying is not null"
-	"  cross join lateral (select make_interval(years => extract(year from p.tier_window)::int,"
-	"    months => extract(month from p.tier_window)::int) as months) m"
-	"  cross join lateral (select e.event_at at time zone p.time_zone as shown) s"
-	"  cross join lateral (select case when shown at time zone p.time_zone > e.event_at"
-	"    then (select min((date_trunc('minute', e.event_at) + n * interval '1 minute') at time zone p.time_zone)"
-	"          from generate_series(1, 180) n)"
-	"    else shown end as here) h"
-	"  cross join lateral (select here + (p.tier_window - months) as moved) d"
-	"  cross join lateral (select moved + months as there) t"
-	"  where p.program_id = $1)"
-	" select min(leaves_at at time zone time_zone)"
-	" from (select time_zone, leaves_at,"
+	"  join jifen.entry e on e.account_id = $2 and " IN_WINDOW
+	"  where p.program_id = $1 and e.qualifying is not null)"
+	" select min(leaves_at)"
+	" from (select leaves_at,"
 	"         coalesce(sum(qualifying) over (order by leaves_at desc"
 	"           groups between unbounded preceding and 1 preceding), 0) as left_then"
 	"       from leaving) l"
-	" where greatest(left_then, 0) < $5",
-	5, {INT4OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
+	" where greatest(left_then, 0) < $4",
+	4, {INT4OID, INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
 /* Loads the single row of tier_reached for the arguments program, member, as_of. */
@@ -164,7 +151,7 @@ tier_status(PG_FUNCTION_ARGS)
 	if (!nulls[0])
 	{
 		Datum		held[] = {jifen_get_datum(0, 9), jifen_get_datum(0, 10),
-		TimestampTzGetDatum(as_of), values[4], values[3]};
+		TimestampTzGetDatum(as_of), values[3]};
 
 		jifen_execute(&tier_held_until, held, NULL, true, 0);
 		values[STATUS_HOLDS_UNTIL] = jifen_get_datum(0, 1);

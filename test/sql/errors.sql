@@ -258,8 +258,8 @@ select pg_temp.outcomes(
     $$redeem('auto', 'bob', 1, event_at => now() + interval '5 minutes 0.000001 second')$$,
     $$reverse('auto', 'bob', 1, 1, event_at => now() + interval '5 minutes')$$,
     $$reverse('auto', 'bob', 1, 1, event_at => now() + interval '5 minutes 0.000001 second')$$,
-    $$expire_batch(as_of => now() + interval '5 minutes')$$,
-    $$expire_batch(as_of => now() + interval '5 minutes 0.000001 second')$$,
+    $$expire_batch(as_of => now())$$,
+    $$expire_batch(as_of => now() + interval '0.000001 second')$$,
     $$earn('auto', 'bob', 1, event_at => '294276-12-31')$$);
 set jifen.clock_tolerance = 0;
 select pg_temp.outcomes(

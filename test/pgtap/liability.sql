@@ -1,0 +1,91 @@
+-- The liability: unspent points by the local month in which they lapse, and their face value.
+begin;
+set local search_path = jifen, public;
+set local timezone = 'UTC';
+select plan(11);
+\ir books.psql
+
+create function pg_temp.liability(program text) returns text[]
+language sql as $$
+    select array(select l::text from liability_by_expiry l where l.program = liability.program order by l.expires_month)
+$$;
+
+do $$
+begin
+    perform create_program('cn', time_zone => 'Asia/Shanghai', currency => 'CNY', point_value => 0.015, auto_open => true);
+    perform create_program('utc', auto_open => true);
+    perform create_program('empty');
+    perform open_account('utc', 'nobody');
+    perform earn('cn', 'ann', 100, event_at => '2024-01-31 12:00+08', expiry => '1 month end of month');  -- to the end of 29 February
+    perform earn('cn', 'ann', 20, event_at => '2024-01-30 12:00+08', expiry => '1 month');                -- the same
+    perform earn('cn', 'bob', 3, event_at => '2024-01-31 12:00+08', expiry => '30 days');                 -- to the end of 1 March
+    perform earn('cn', 'bob', 1000, event_at => '2024-01-31 12:00+08', expiry => '1000 years');           -- of January 3024
+    perform earn('cn', 'bob', 7, event_at => '2024-01-31 12:00+08', expiry => 'never');
+    perform redeem('cn', 'ann', 50, event_at => '2024-02-01 12:00+08');
+    perform earn('utc', 'ann', 9, event_at => '2024-01-31 12:00+08', expiry => '1 month end of month');
+end
+$$;
+select is(pg_temp.liability('cn'),
+    array['(cn,2024-02-01,1,2,70,70,1.050,CNY)', '(cn,2024-03-01,1,1,3,3,0.045,CNY)', '(cn,3024-01-01,1,1,1000,0,15.000,CNY)',
+        '(cn,,1,1,7,0,0.105,CNY)'],
+    'points that are spendable to the end of a local month are of that month; what lapsed is owed until it is booked');
+select is(pg_temp.liability('utc'), array['(utc,2024-02-01,1,1,9,9,,)'], 'without a point_value there is no face value');
+select is(pg_temp.liability('empty'), array[]::text[], 'nothing of nothing');
+do $$
+begin
+    perform expire_batch('cn');
+    perform earn('cn', 'ann', 2, event_at => '2024-01-31 12:00+08');
+    perform earn('cn', 'cat', 1, event_at => '2024-01-31 12:00+08');
+end
+$$;
+select is(pg_temp.liability('cn'), array['(cn,3024-01-01,1,1,1000,0,15.000,CNY)', '(cn,,3,3,10,0,0.150,CNY)'], 'booked expiry ends it');
+do $$begin perform redeem('utc', 'ann', 9, event_at => '2024-02-01'); end$$;
+select is(pg_temp.liability('utc'), array[]::text[], 'and so does spending');
+do $$begin perform reverse('utc', 'ann', 2, 4, event_at => '2024-02-02'); end$$;
+select is(pg_temp.liability('utc'), array['(utc,2024-02-01,1,1,4,4,,)'], 'its reversal brings it back');
+
+-- ---------- totals ----------
+
+do $$
+declare
+    program text;
+    member text;
+begin
+    perform setseed(0.7);
+    for n in 1 .. 400 loop
+        program := (array['cn', 'utc'])[1 + floor(random() * 2)];
+        member := 'm' || floor(random() * 20);
+        begin
+            if random() < 0.6 then
+                perform earn(program, member, (1 + floor(random() * 500))::int, event_at => now() - random() * interval '400 days',
+                    expiry => (array['1 month', '12 months end of month', '3 years end of year', 'never'])[1 + floor(random() * 4)]::expiry_policy);
+            elsif random() < 0.7 then
+                perform redeem(program, member, (1 + floor(random() * 500))::int, event_at => now() - random() * interval '100 days');
+            else
+                perform reverse(program, member, (1 + floor(random() * 5))::int);
+            end if;
+            if n % 80 = 40 then
+                perform expire_batch(max_accounts => 10);
+            end if;
+        exception when sqlstate 'JF001' or sqlstate 'JF003' or sqlstate 'JF006' or sqlstate '22023' then
+        end;
+    end loop;
+end
+$$;
+create temp table balances as
+select p.code as program, sum(b.balance)::numeric as points, sum(b.lapsed)::numeric as lapsed, sum(b.available + b.pending)::numeric as live
+from account a join program p using (program_id), balance(p.code, a.member) b
+group by p.code;
+select results_eq(
+    $$select program, sum(points), sum(lapsed), sum(points - lapsed) from liability_by_expiry group by program order by program$$,
+    $$select * from balances order by program$$, 'over a random history what is owed is the sum of all balances');
+select results_eq($$select program, sum(points) from liability_by_expiry group by program order by program$$,
+    $$select p.code::text, sum(a.balance)::numeric from account a join program p using (program_id)
+        where a.balance <> 0 group by p.code order by p.code$$, 'and the balances of the accounts');
+select results_eq($$select sum(points), sum(lots)::int from liability_by_expiry where expires_month is null$$,
+    $$select sum(remaining)::numeric, count(*)::int from lot where expires_at = 'infinity'$$, 'points that never lapse have no month');
+select is((select count(*)::int from balances where points > 1000 and lapsed > 0), 2, 'a history with something to count');
+select is(array(select concat_ws(': ', b.program, b.member, b.invariant) from reconcile() b), array[]::text[], 'and all of it reconciles');
+
+select * from finish();
+rollback;

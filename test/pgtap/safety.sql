@@ -1,0 +1,131 @@
+-- Safe by default: what the functions of the extension are, who may do what, and that everything is dumped and documented.
+begin;
+set local search_path = jifen, public;
+set local timezone = 'UTC';
+select plan(41);
+\ir books.psql
+
+-- The objects of the extension.
+create function pg_temp.members(catalog regclass) returns setof oid
+language sql stable as $$
+    select d.objid from pg_depend d join pg_extension x on x.oid = d.refobjid
+    where x.extname = 'jifen' and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and d.classid = members.catalog
+$$;
+create temp view member_function as
+select p.*, exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x where x.grantee = 0) as public_may
+from pg_proc p where p.oid in (select pg_temp.members('pg_proc'));
+
+-- ---------- functions ----------
+
+select bag_eq($$select proname::text from member_function where provolatile = 'v'$$,
+    array['create_program', 'alter_program', 'open_account', 'freeze_account', 'unfreeze_account', 'close_account', 'earn', 'redeem', 'reverse',
+        'expire_batch', 'run_expiry', 'create_tier', 'start_job_run', 'add_to_job_run', 'end_job_run', 'schedule_jobs', 'unschedule_jobs',
+        'refuse_change'],
+    'the functions that write, and no others, are volatile');
+select is_empty($$select oid::regprocedure from member_function where provolatile = 'v' and proparallel <> 'u'$$, 'they are parallel unsafe');
+select bag_eq($$select proname::text from member_function where provolatile = 'v' and not prosecdef$$,
+    array['run_expiry', 'schedule_jobs', 'unschedule_jobs', 'refuse_change'],
+    'and write as the owner, but for the procedure that commits, the trigger function and pg_cron''s jobs, which are the caller''s');
+select is_empty($$select oid::regprocedure from member_function
+        where prosecdef and not coalesce('search_path=jifen, pg_temp' = any (proconfig), false)$$,
+    'whatever runs as the owner has its search_path pinned, temporary objects last');
+select bag_eq($$select f.proname::text from member_function f join pg_language l on l.oid = f.prolang
+        where l.lanname in ('sql', 'plpgsql') and not coalesce('search_path=jifen, pg_temp' = any (f.proconfig), false)$$,
+    array['run_expiry'], 'and so has every function in SQL, but for the procedure, since one that sets something cannot commit');
+select is_empty($$select oid::regprocedure from member_function where public_may and (prosecdef or provolatile <> 'i')$$,
+    'PUBLIC may execute only what is immutable');
+select is_empty($$select oid::regprocedure from member_function where public_may
+        and not (array['point_amount', 'expiry_policy']::regtype[] && (proargtypes::oid[]::regtype[] || prorettype::regtype)
+            or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final'))$$,
+    'and belongs to the two types');
+select isnt_empty($$select 1 from member_function where public_may$$, 'which are of use to everyone');
+select is_empty($$select oid::regprocedure from member_function
+        where proleakproof and proname !~ '^(point_amount|expiry_policy)_(eq|ne|lt|le|gt|ge|cmp|hash|hash_extended)$'$$,
+    'only comparisons and hashes claim to leak nothing');
+
+-- ---------- tables, sequences and the schema ----------
+
+create temp view member_relation as select c.* from pg_class c where c.oid in (select pg_temp.members('pg_class'));
+select bag_eq($$select relname::text from member_relation where relkind = 'r'$$,
+    array['program', 'account', 'status_change', 'entry', 'lot', 'allocation', 'tier', 'job_run'], 'the tables');
+select is_empty($$select c.oid::regclass, x.privilege_type from member_relation c, aclexplode(c.relacl) x where x.grantee = 0$$,
+    'PUBLIC may nothing with tables, views and sequences');
+select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a join member_relation c on c.oid = a.attrelid, aclexplode(a.attacl) x
+        where x.grantee = 0$$, 'nor with columns of them');
+select is_empty($$select x.privilege_type from pg_namespace n, aclexplode(n.nspacl) x where n.nspname = 'jifen' and x.grantee = 0$$,
+    'nor with the schema');
+select is_empty($$select c.oid::regclass from member_relation c where c.relkind in ('r', 'S')
+        and not exists (select from pg_extension x where x.extname = 'jifen' and c.oid = any (x.extconfig))$$,
+    'every table and every sequence is marked to be dumped');
+select is_empty($$select unnest(extcondition) from pg_extension where extname = 'jifen' except select ''$$, 'as a whole');
+select is_empty($$select tgrelid::regclass, tgname from pg_trigger
+        where tgrelid in (select oid from member_relation) and not tgisinternal and tgtype & 1 = 1$$,
+    'no table has a trigger for each row: a restore would run it again');
+select is((select row(x.extrelocatable, n.nspname)::text from pg_extension x join pg_namespace n on n.oid = x.extnamespace where x.extname = 'jifen'),
+    '(f,jifen)', 'the extension stays in its schema');
+
+-- ---------- comments ----------
+
+select is_empty($$select pg_describe_object(d.classid, d.objid, 0) from pg_depend d join pg_extension x on x.oid = d.refobjid
+        where x.extname = 'jifen' and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
+            and obj_description(d.objid, (select relname from pg_class where oid = d.classid)) is null$$,
+    'every object of the extension has its comment');
+select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a
+        where a.attnum > 0 and not a.attisdropped and col_description(a.attrelid, a.attnum) is null
+            and a.attrelid in (select oid from member_relation where relkind in ('r', 'v')
+                union select t.typrelid from pg_type t where t.oid in (select pg_temp.members('pg_type')))$$,
+    'so has every column of a table, a view or a type');
+select is_empty($$select t.tgrelid::regclass, t.tgname from pg_trigger t
+        where t.tgrelid in (select oid from member_relation) and not t.tgisinternal and obj_description(t.oid, 'pg_trigger') is null$$,
+    'and every trigger');
+
+-- ---------- entries and allocations stay as they were written ----------
+
+do $$
+begin
+    perform create_program('p', auto_open => true);
+    perform earn('p', 'ann', 10, event_at => '2024-01-01');
+    perform redeem('p', 'ann', 4, event_at => '2024-01-02');
+end
+$$;
+select throws_ok(statement, '42501', message, statement || ': not even by a superuser')
+from (values
+    (1, 'update entry set amount = amount', 'UPDATE of jifen.entry is refused'),
+    (2, 'delete from entry where false', 'DELETE of jifen.entry is refused'),
+    (3, 'truncate entry', 'TRUNCATE of jifen.entry is refused'),
+    (4, 'update allocation set amount = amount', 'UPDATE of jifen.allocation is refused'),
+    (5, 'delete from allocation', 'DELETE of jifen.allocation is refused'),
+    (6, 'truncate allocation', 'TRUNCATE of jifen.allocation is refused')) v (n, statement, message) order by n;
+set local session_replication_role = replica;
+select throws_ok(statement, '42501', null, statement || ': not as a replica')
+from unnest(array['update entry set amount = amount', 'delete from entry', 'truncate entry', 'delete from allocation']) statement;
+set local session_replication_role = origin;
+select is(pg_temp.entries('p', 'ann'), array['1 earn 10 = 10', '2 redeem -4 = 6'], 'all is as it was');
+
+-- ---------- what a caller puts in the way ----------
+
+create temp table program (program_id int, code text);
+create temp table account (account_id bigint, member text);
+create temp table entry (account_id bigint, seq bigint);
+create temp table lot (account_id bigint, remaining bigint);
+create temp table allocation (account_id bigint, seq bigint);
+create temp table tier (code text);
+create temp table status_change (account_id bigint);
+create function pg_temp.now() returns timestamptz language sql as 'select timestamptz ''1970-01-01''';
+create function pg_temp.expires_at(jifen.expiry_policy, timestamptz, text) returns timestamptz language sql as 'select timestamptz ''1970-01-01''';
+create function pg_temp.minus(jifen.point_amount, jifen.point_amount) returns boolean language sql as 'select true';
+create operator pg_temp.= (leftarg = jifen.point_amount, rightarg = jifen.point_amount, function = pg_temp.minus);
+set local search_path = pg_temp, jifen, public, pg_catalog;
+select is((jifen.create_program('q', expiry => '1 month', auto_open => true)).code::text, 'q', 'temporary objects of the same names');
+select is((jifen.create_tier('q', 'all', 'All', 0)).code::text, 'all', 'and a search_path');
+select is((jifen.earn('q', 'ann', 10, event_at => '2024-01-01')).expires_at, '2024-02-02 00:00+00'::timestamptz, 'that puts them before');
+select is((jifen.redeem('q', 'ann', 4, event_at => '2024-01-02')).balance::bigint, 6::bigint, 'what the functions use,');
+select is((jifen.reverse('q', 'ann', 2, event_at => '2024-01-03')).balance::bigint, 10::bigint, 'change nothing');
+select is(jifen.tier_for('q', 'ann', '2024-01-03'), 'all', 'of what they read');
+select is((select count(*) from jifen.statement('q', 'ann')), 3::bigint, 'or return');
+select is((select e.accounts from jifen.expire_batch('q', '2024-03-01') e), 1, 'or book');
+select is((jifen.freeze_account('q', 'ann', 'test')).status::text, 'frozen', 'or change');
+select is((select count(*) from jifen.reconcile()), 0::bigint, 'or check');
+
+select * from finish();
+rollback;

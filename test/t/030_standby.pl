@@ -1,0 +1,92 @@
+#!/usr/bin/perl
+# A standby and a read-only transaction answer every question, and refuse every posting with 25006.
+use strict;
+use warnings;
+use LedgerNode;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $primary = LedgerNode::start('primary', streaming => 1);
+LedgerNode::write_history($primary, 'postgres');
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+# a posting after the backup arrives by streaming
+$primary->safe_psql('postgres', q{select jifen.earn('shop', '张伟', 3, event_at => '2025-03-01')});
+$primary->wait_for_catchup($standby);
+
+my @questions = (
+	q{select jifen.balance('shop', '张伟', '2025-03-02')},
+	q{select jifen.expiring('shop', '张伟', '2026-04-01', '2025-03-02')},
+	q{select * from jifen.statement('shop', '张伟')},
+	q{select jifen.tier_for('miles', 'Cy', '2025-03-02')},
+	q{select jifen.tier_status('shop', '张伟', '2024-04-01')},
+	q{select jifen.account_id('shop', '张伟')},
+	q{select * from jifen.liability_by_expiry},
+	q{select count(*) from jifen.reconcile()});
+
+my %postings = (
+	create_program   => q{select jifen.create_program('late')},
+	alter_program    => q{select jifen.alter_program('shop', name => 'Late')},
+	create_tier      => q{select jifen.create_tier('shop', 'late', null, 5)},
+	open_account     => q{select jifen.open_account('shop', 'late')},
+	freeze_account   => q{select jifen.freeze_account('shop', '张伟', 'late')},
+	unfreeze_account => q{select jifen.unfreeze_account('miles', 'Ann', 'late')},
+	close_account    => q{select jifen.close_account('shop', '张伟', 'late')},
+	earn             => q{select jifen.earn('shop', '张伟', 1)},
+	redeem           => q{select jifen.redeem('shop', '张伟', 1)},
+	reverse          => q{select jifen.reverse('shop', '张伟', 3, 1)},
+	expire_batch     => q{select jifen.expire_batch()},
+	run_expiry       => q{call jifen.run_expiry()},
+	start_job_run    => q{select jifen.start_job_run('expire', null)},
+	add_to_job_run   => q{select jifen.add_to_job_run(1, 1, 1, 1)},
+	end_job_run      => q{select jifen.end_job_run(1, null)});
+
+# Whether there is anything to write must not matter.
+my %idle = (
+	open_account => q{select jifen.open_account('none', 'none')},
+	expire_batch => q{select jifen.expire_batch('none')},
+	redeem       => q{select jifen.redeem('shop', 'none', 1)});
+
+# These write to pg_cron's tables; and the trigger function cannot be called.
+my @elsewhere = qw(refuse_change schedule_jobs unschedule_jobs);
+
+is_deeply(
+	[ split /\n/, $primary->safe_psql('postgres', q{select proname from pg_proc where pronamespace = 'jifen'::regnamespace and provolatile = 'v' order by proname collate "C"}) ],
+	[ sort keys %postings, @elsewhere ],
+	'every writing function is tried here');
+
+for my $question (@questions)
+{
+	my $answer = $primary->safe_psql('postgres', $question);
+	is($standby->safe_psql('postgres', $question), $answer, "standby: $question");
+	is($primary->safe_psql('postgres', "begin read only; $question; commit"), $answer, "read only: $question");
+}
+
+my $before = LedgerNode::contents($primary, 'postgres');
+for my $posting (map({ $postings{$_} } sort keys %postings), map({ $idle{$_} } sort keys %idle))
+{
+	is(refusal($standby, $posting), '25006', "standby: $posting");
+	# a procedure that commits cannot run within a transaction block
+	my $read_only = $posting =~ /^call/ ? 'set default_transaction_read_only = on' : 'begin read only';
+	is(refusal($primary, "$read_only;\n$posting"), '25006', "read only: $posting");
+}
+is_deeply(LedgerNode::contents($primary, 'postgres'), $before, 'nothing was written, and no number used up');
+
+# Once promoted, the standby takes postings.
+$primary->stop;
+$standby->promote;
+is($standby->safe_psql('postgres', q{select balance from jifen.earn('shop', 'member 3', 1)}), '1', 'a promoted standby posts');
+is(LedgerNode::breaches($standby, 'postgres'), '', 'and nothing is amiss');
+
+done_testing();
+
+# The SQLSTATE that the statement is refused with.
+sub refusal
+{
+	my ($node, $sql) = @_;
+	my (undef, undef, $stderr) = $node->psql('postgres', "\\set VERBOSITY sqlstate\n$sql");
+	return $stderr =~ /ERROR:  (\w{5})/ ? $1 : "no error: $stderr";
+}
