@@ -2,8 +2,9 @@
 
 import psycopg2
 
-from when import FOREVER, instant, show
+from when import instant, show
 
+NUMBERS = ('amount', 'qualifying', 'seq')
 TIMES = ('event_at', 'available_at', 'as_of', 'until', 'since')
 
 
@@ -22,8 +23,15 @@ def call_text(verb, arguments):
                                         for name, value in arguments.items()) + ')'
 
 
-def whole(value):
-    return None if value is None else int(value)
+def rows_text(calls):
+    """Calls of one function that differ in the values alone, as one call for each row of a table."""
+    names = list(calls[0][1])
+    types = {name: 'timestamptz' if name in TIMES else 'bigint' if name in NUMBERS
+             else 'jifen.expiry_policy' if name == 'expiry' else 'text' for name in names}
+    rows = ', '.join('(' + ', '.join(f'{literal(name, arguments[name])}::{types[name]}' for name in names) + ')'
+                     for _, arguments in calls)
+    return f'select to_jsonb(jifen.{calls[0][0]}(' + ', '.join(f'{name} => q.{name}' for name in names) \
+        + f')), now()::text from (values {rows}) q(' + ', '.join(names) + ')'
 
 
 class Database:
@@ -69,34 +77,37 @@ class Database:
 
     def call(self, program, calls):
         """Runs the calls in one SELECT: ('ok', [result, …], now) or (sqlstate, message, None)."""
-        text = 'select ' + ',\n       '.join(call_text(verb, arguments) for verb, arguments in calls)
-        self.log.append((program, text))
+        names = list(calls[0][1])
+        self.log.append((program, 'select ' + ',\n       '.join(call_text(*call) for call in calls)))
         try:
-            row = self.rows('select ' + ', '.join(f'to_jsonb({call_text(verb, arguments)})'
-                                                  for verb, arguments in calls) + ', now()::text')[0]
+            if len(calls) > 1 and all(verb == calls[0][0] and list(arguments) == names
+                                      for verb, arguments in calls):
+                rows = self.rows(rows_text(calls))
+                return 'ok', [row[0] for row in rows], instant(rows[0][1])
+            *results, now = self.rows('select ' + ', '.join(f'to_jsonb({call_text(*call)})' for call in calls)
+                                      + ', now()::text')[0]
         except psycopg2.Error as error:
             return error.pgcode, str(error).strip(), None
-        return 'ok', row[:-1], instant(row[-1])
+        return 'ok', results, instant(now)
 
     def now(self):
         return instant(self.rows('select now()::text')[0][0])
 
-    def accounts(self, program):
-        """What is stored of every account of a program."""
-        return self.stored(program, None, 0)
-
-    def stored(self, program, member, after):
-        """By member: the account row, entries and allocations with seq > after, and open lots."""
-        return {row['account']['member']: row for (row,) in self.rows('''
+    def stored(self, program, member=None, after=0):
+        """By member: the account row, entries and allocations with seq > after, open lots, statuses."""
+        return {row['account']['member']: row for (row,) in self.rows(f'''
             select jsonb_build_object('account', to_jsonb(a),
                 'entries', (select coalesce(jsonb_agg(to_jsonb(e) order by e.seq), '[]')
                             from jifen.entry e where e.account_id = a.account_id and e.seq > %(after)s),
                 'uses', (select coalesce(jsonb_agg(jsonb_build_array(u.seq, u.lot_seq, u.amount)), '[]')
                          from jifen.allocation u where u.account_id = a.account_id and u.seq > %(after)s),
                 'lots', (select coalesce(jsonb_agg(to_jsonb(l) order by l.expires_at, l.seq), '[]')
-                         from jifen.lot l where l.account_id = a.account_id))
-            from jifen.account a join jifen.program p using (program_id)
-            where p.code = %(program)s and (a.member = %(member)s or %(member)s is null)''',
+                         from jifen.lot l where l.account_id = a.account_id),
+                'statuses', (select jsonb_agg(s.status order by s.change_no)
+                             from jifen.status_change s where s.account_id = a.account_id))
+            from jifen.account a
+            where a.program_id = (select program_id from jifen.program where code = %(program)s)
+            {'' if member is None else 'and a.member = %(member)s'}''',
             {'program': program, 'member': member, 'after': after})}
 
     def last_seqs(self, program):

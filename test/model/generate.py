@@ -66,6 +66,7 @@ class Generator:
         self.accounts = accounts
         self.operations = operations
         self.made = self.labels = 0
+        self.live = False           # whether the history has come to the real present
         self.opened = {code: 0 for code in self.codes}
         end_year = self.random.randint(2013, 2024)
         self.end = (end_year - 1970) * 365 * DAY + self.random.randrange(365 * DAY)
@@ -112,10 +113,14 @@ class Generator:
         return Script(code, self._transaction(code))
 
     def _statement(self, code):
-        """Several postings in one SELECT, often of one account."""
+        """Several postings in one SELECT, often of one account, at times one for each row of a table."""
         members = [self._member(code) for _ in range(self.random.choice([1, 1, 2]))]
-        return [self._posting(code, self.random.choice(members))
-                for _ in range(self.random.randint(2, 4))]
+        ops = [self._posting(code, self.random.choice(members)) for _ in range(self.random.randint(2, 4))]
+        if self.random.random() < 0.5:
+            for op in ops:
+                op.verb, op.target = self.random.choice(['earn', 'redeem']) if op is ops[0] else ops[0].verb, None
+                op.arguments = {name: op.arguments.get(name, 10) for name in ('member', 'amount', 'event_at')}
+        return ops
 
     def _transaction(self, code):
         """Calls in a transaction, part or all of it rolled back now and then."""
@@ -216,8 +221,11 @@ class Generator:
 
     def _expire(self, code):
         r = self.random
+        accounts = self.world.ledger.programs[code].accounts.values()
+        ends = [c.expires_at for a in accounts for c in a.lots() if c.expires_at < self.clock + 20 * DAY]
         as_of = r.choice([self.clock, self.clock, self.clock, self.clock - r.randrange(100 * DAY),
-                          min(self.clock + r.randrange(60 * DAY), self.world.now)])
+                          min(self.clock + r.randrange(60 * DAY), self.world.now),
+                          r.choice(ends or [self.clock]) - r.randint(0, 1)])
         arguments = {'as_of': as_of}
         if r.random() < 0.25:
             arguments['max_accounts'] = r.randint(1, 4)
@@ -249,7 +257,8 @@ class Generator:
         return self._make('alter_program', code, r.choice([
             {'expiry': r.choice(POLICIES)}, {'expiry': r.choice(POLICIES)},
             {'time_zone': r.choice(ZONES)}, {'tier_window': r.choice(WINDOWS)},
-            {'auto_open': r.random() < 0.5}, {'expiry': r.choice(POLICIES), 'time_zone': r.choice(ZONES)}]))
+            {'auto_open': r.random() < 0.5}, {'expiry': '36 months inactive'},
+            {'expiry': r.choice(POLICIES), 'time_zone': r.choice(ZONES)}]))
 
     def _bad(self, code):
         """An operation with one thing wrong in it, and now and then an unknown program besides."""
@@ -317,16 +326,25 @@ class Generator:
         return self.world.names.get((code, member, seq))
 
     def _moment(self, code, member):
-        """When it happened: mostly now, else some time ago or right at an instant that matters."""
+        """When it happened: mostly now, else some time ago or right at an instant that matters.
+
+        The clock goes on to such an instant where it comes within a day.
+        """
         r = self.random
         if self.live:
             return r.choice([None, None, None, self.world.now, self.world.now - r.randrange(90 * DAY),
                              self.world.now + 2 * MINUTE + r.randrange(MINUTE)])
         roll = r.random()
-        if roll < 0.66:
+        if roll < 0.58:
             return self.clock
-        if roll < 0.82:
+        if roll < 0.72:
             return self.clock - r.choice([r.randrange(SECOND), r.randrange(5 * DAY), r.randrange(150 * DAY)])
         account = self._account(code, member)
-        turns = [t for t in instants(account) if t <= self.clock] if account else []
-        return r.choice(turns) if turns else self.clock
+        turns = instants(account) if account else []
+        soon = [t for t in turns if self.clock < t < min(self.clock + DAY, self.end)]
+        past = [t for t in turns if t <= self.clock]
+        if soon:
+            self.clock = r.choice(soon)
+        elif past:
+            return r.choice(past)
+        return self.clock

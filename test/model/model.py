@@ -8,7 +8,7 @@ The rules, as this model understands them
 -----------------------------------------
 Refusals, in this order: a null argument (22004) or a bad amount, identifier or time (22023); unknown
 program (JF002); unknown member (JF003; earn opens one where the program has auto_open); status (JF004);
-then the rest. A negative explicit `qualifying` is 22023, zero is not.
+then the rest, an earn's expiry by inactivity (0A000) among it. A negative explicit `qualifying` is 22023, zero is not.
 
 event_at: null means now(), or the account's latest event_at (of any entry) where that is later. An
 as_of of expire_batch in the future beyond the tolerance is 22023 like an event_at.
@@ -26,9 +26,11 @@ reverse of an earn takes from its own lot first, lapsed or pending or not, up to
 then from the other lots spendable at t as a redeem does; JF001 if it is not enough.
 
 Where a debit takes more of a lot than remains stored, expire entries have booked the difference:
-it is reinstated first, from the expire entries of that lot in REINSTATE order; one reinstate entry
-for each expire entry concerned (all lots together), in ascending order of the expire entry's seq,
-with its event_at and reverses_seq = its seq, all before the debit's own entry.
+it is reinstated first, from the expire entries of that lot by ascending (event_at, seq); one reinstate
+entry for each expire entry concerned (all lots together), in the same order, with its event_at and
+reverses_seq = its seq, all before the debit's own entry. The earliest comes first because points may
+have been given back to a lapsed lot and expired at once: undoing that later expiry for a debit from
+before it would leave less than nothing in the lot in between.
 
 reverse of a redeem gives back to the lots it took from (less what earlier reversals of it gave
 back), by descending (expires_at, seq). What goes back to lots with expires_at <= event_at is expired
@@ -45,7 +47,7 @@ floor(Q * R / A) is taken back altogether. Null in every other entry.
 
 expire_batch books for each account, by ascending expires_at, one expire entry of that event_at for all
 that remains in lots with that expires_at <= as_of, whatever the account's status. Which accounts a
-limited batch takes is left open.
+limited batch takes is left open. `more` tells whether due accounts are left.
 
 freeze needs an open account, unfreeze a frozen one, close one that is not closed (JF004). close books
 what has lapsed by now(), then needs a zero balance (55000).
@@ -57,23 +59,20 @@ points, pending ones included, next_expiring the points lapsing then (both null 
 Last activity is the latest event_at of an earn or a redeem; what is done to the account is no activity
 of the member.
 
+Tiers: an entry's qualifying points count from its event_at until the instant a tier_window later by the
+program's local clock. A sum below zero reaches what zero reaches. A tier holds until the first such
+instant after which less than its threshold is left.
+
 expires_at and available_at are null in entries other than earn.
 """
 
 from dataclasses import dataclass, field
 
-from when import FOREVER, MINUTE, expires_at, window_start
+from when import FOREVER, MINUTE, expires_at, shifted, to_datetime, zone
 
 TOLERANCE = 5 * MINUTE
 MAX_POINTS = 2 ** 63 - 1
 MAX_IDENTIFIER = 255
-
-# Which expire entry a debit undoes first: the key by which a lot's expire entries are sorted.
-REINSTATE = {
-    'latest seq': lambda entry: -entry.seq,
-    'earliest event': lambda entry: (entry.event_at, entry.seq),
-}
-reinstate_order = 'latest seq'
 
 
 class Refused(Exception):
@@ -132,9 +131,11 @@ class Credit:
 @dataclass(eq=False)
 class Account:
     member: str
-    status: str = 'open'
+    statuses: list = field(default_factory=lambda: ['open'])    # one after the other
     entries: list = field(default_factory=list)
     credits: dict = field(default_factory=dict)     # by seq
+
+    status = property(lambda self: self.statuses[-1])
 
     def balance(self):
         return self.entries[-1].balance if self.entries else 0
@@ -170,7 +171,7 @@ class Program:
     expiry: str = 'never'
     auto_open: bool = False
     tier_window: str = '12 months'
-    tiers: dict = field(default_factory=dict)       # threshold by code
+    tiers: dict = field(default_factory=dict)       # (threshold, name) by code
     accounts: dict = field(default_factory=dict)    # by member
 
 
@@ -224,6 +225,11 @@ class Ledger:
                 or any(t is not None and t > now + TOLERANCE for t in events):
             raise Refused('22023')
 
+    @staticmethod
+    def _check_policy(expiry):
+        if 'inactive' in (expiry or ''):
+            raise Refused('0A000')
+
     def _program(self, code):
         if code not in self.programs:
             raise Refused('JF002')
@@ -244,20 +250,20 @@ class Ledger:
 
     def create_program(self, now, code, **settings):
         self._check(now, nulls=[code], identifiers=[code])
+        self._check_policy(settings.get('expiry'))
         self.put(self.programs, code, Program(code, **settings))
         return self.programs[code]
 
     def alter_program(self, now, program, **settings):
+        self._check_policy(settings.get('expiry'))
         found = self._program(program)
-        if 'inactive' in (settings.get('expiry') or ''):
-            raise Refused('0A000')
         for name, value in settings.items():
             if value is not None:
                 self._set(found, name, value)
         return found
 
     def create_tier(self, now, program, code, threshold, name=None):
-        self.put(self._program(program).tiers, code, threshold)
+        self.put(self._program(program).tiers, code, (threshold, name))
 
     def open_account(self, now, program, member):
         self._check(now, nulls=[program, member], identifiers=[program, member])
@@ -271,7 +277,7 @@ class Ledger:
         self._check(now, nulls=[program, member], identifiers=[program, member])
         account = self.account(program, member)
         self._must_be(account, *needed)
-        self._set(account, 'status', status)
+        self._append(account.statuses, status)
         return account
 
     def freeze_account(self, now, program, member, reason=None):
@@ -314,13 +320,13 @@ class Ledger:
                     expired[entry] = m
                 elif entry.kind == 'reinstate':
                     expired[account.entry(entry.reverses_seq)] += m
-            for entry in sorted(expired, key=REINSTATE[reinstate_order]):
+            for entry in sorted(expired, key=lambda e: (e.event_at, e.seq)):
                 part = min(missing, expired[entry])
                 if part > 0:
                     undo.setdefault(entry, []).append((credit, -part))
                     missing -= part
             assert missing <= 0
-        for entry in sorted(undo, key=lambda e: e.seq):
+        for entry in sorted(undo, key=lambda e: (e.event_at, e.seq)):
             self._post(account, 'reinstate', entry.event_at, now, undo[entry],
                        reverses_seq=entry.seq)
         return self._post(account, kind, event_at, now, uses, **fields)
@@ -359,9 +365,8 @@ class Ledger:
             self.put(scheme.accounts, member, Account(member))
         account = self.account(program, member)
         self._must_be(account, 'open')
+        self._check_policy(expiry)
         policy = scheme.expiry if expiry is None else expiry
-        if 'inactive' in policy:
-            raise Refused('0A000')
         at = max(now, account.latest()) if event_at is None else event_at
         available = at if available_at is None else available_at
         end = expires_at(policy, at, scheme.time_zone)
@@ -434,7 +439,7 @@ class Ledger:
                 if any(c.expires_at <= as_of for c in account.lots())]
 
     def expire_batch(self, now, program=None, as_of=None, max_accounts=1000, chosen=None):
-        """chosen: (program code, member) of the accounts that a limited batch took, where known."""
+        """chosen: (program code, member) of the accounts that the batch took, where known."""
         self._check(now, [as_of, max_accounts], [max_accounts], events=[as_of])
         if program is not None:
             self._check(now, [], identifiers=[program])
@@ -481,15 +486,40 @@ class Ledger:
                 rows.append((entry, balance))
         return rows
 
-    def qualifying(self, program, member, as_of):
-        """Qualifying points of the window that ends at as_of, and where the window starts."""
+    def tier_status(self, program, member, as_of):
         scheme = self._program(program)
-        start = window_start(as_of, scheme.tier_window, scheme.time_zone)
-        return sum(e.qualifying or 0 for e in self.account(program, member).entries
-                   if start < e.event_at <= as_of), start
+        ends = {}                   # qualifying points that count at as_of, by the instant from which they do not
+        for entry in self.account(program, member).entries:
+            end = shifted(entry.event_at, scheme.tier_window, 1, scheme.time_zone)
+            if entry.qualifying is not None and entry.event_at <= as_of < end:
+                ends[end] = ends.get(end, 0) + entry.qualifying
+        points = sum(ends.values())
+        tiers = sorted((threshold, code, name) for code, (threshold, name) in scheme.tiers.items())
+        threshold, tier, name = max((t for t in tiers if t[0] <= max(points, 0)), default=(None,) * 3)
+        following, next_tier, _ = min((t for t in tiers if t[0] > max(points, 0)), default=(None,) * 3)
+        lost = [end for end in ends
+                if tier and max(0, sum(n for e, n in ends.items() if e > end)) < threshold]
+        return {'tier': tier, 'name': name, 'qualifying': points, 'threshold': threshold,
+                'window_start': shifted(as_of, scheme.tier_window, -1, scheme.time_zone), 'window_end': as_of,
+                'next_tier': next_tier, 'next_threshold': following,
+                'missing': None if following is None else following - points,
+                'holds_until': min(lost, default=None)}
 
     def tier_for(self, program, member, as_of):
-        points, _ = self.qualifying(program, member, as_of)
-        reached = [(threshold, code) for code, threshold in self._program(program).tiers.items()
-                   if threshold <= points]
-        return max(reached)[1] if reached else None
+        return self.tier_status(program, member, as_of)['tier']
+
+    def liability(self, now):
+        """By program and local month of expiry (None: never): members, lots, points and those of them lapsed."""
+        found = {}
+        for program in self.programs.values():
+            for account in program.accounts.values():
+                for credit in account.lots():
+                    month = None
+                    if credit.expires_at < FOREVER:
+                        last = to_datetime(credit.expires_at - 1, zone(program.time_zone))
+                        month = last.date().replace(day=1)
+                    members, lots, points, lapsed = found.get((program.code, month), (set(), 0, 0, 0))
+                    left = credit.remaining()
+                    found[program.code, month] = (members | {account.member}, lots + 1, points + left,
+                                                  lapsed + left * (credit.expires_at <= now))
+        return {key: (len(members), *sums) for key, (members, *sums) in found.items()}

@@ -8,6 +8,7 @@ from generate import Script, instants
 from world import LATE, Disagreement, World
 
 PATIENCE = 90       # seconds
+LONGEST = 100       # operations worth printing
 
 
 class Exhaustive(Checker):
@@ -57,7 +58,7 @@ def simpler(scripts):
 
 
 def shrink(database, now, history, difference):
-    """Drops what the difference does not need: other programs, other members, then by halves."""
+    """Drops what the difference does not need: other programs, other members, then rows of scripts, then calls."""
     deadline = time.monotonic() + PATIENCE
 
     def still(scripts):
@@ -67,13 +68,14 @@ def shrink(database, now, history, difference):
     def first(variants, scripts):
         return next((fewer for fewer in variants if still(fewer)), scripts)
 
-    program = difference.program.removesuffix(LATE)
-    scripts = [s for s in history if s.program == program] or history
-    mine = [s for s in scripts if difference.member in s.members() or not s.members()]
-    scripts = first([mine, scripts], None)
-    if not scripts:
-        print(f'# the history of {program} alone does not show it: run the seed again')
-        return
+    programs = dict.fromkeys(script.program for script in history)
+    if difference.program.removesuffix(LATE) in programs:
+        programs = [difference.program.removesuffix(LATE)]
+    scripts = first(([s for s in history if s.program == program] for program in programs), history)
+    members = dict.fromkeys(m for s in scripts for m in sorted(s.members()))
+    if difference.member in members:
+        members = [difference.member]
+    scripts = first(([s for s in scripts if member in s.members() or not s.members()] for member in members), scripts)
     size = len(scripts) // 2
     while time.monotonic() < deadline:
         fewer = first(shorter(scripts, size), scripts)
@@ -86,6 +88,9 @@ def shrink(database, now, history, difference):
             break
         scripts = fewer
     found = replay(database, now, scripts)
+    if not found or sum(len(script.operations()) for script in scripts) > LONGEST:
+        print('# no short history shows it: run the seed again')
+        return
     print('# the shortest history found that shows it:')
     if database:
         for program, text in database.log:

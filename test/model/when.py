@@ -81,16 +81,18 @@ def expires_at(policy, event_at, time_zone):
     return from_datetime(datetime(day.year, day.month, day.day, tzinfo=zone(time_zone), fold=0))
 
 
-def window_start(as_of, window, time_zone):
-    """as_of less the window ('12 months', '90 days'), reckoned on the local clock.
+@lru_cache(maxsize=None)
+def shifted(at, window, direction, time_zone):
+    """The instant a window ('12 months', '90 days') after at (direction 1) or before it (-1), by the local clock.
 
     A local time that occurs twice means the later one, a skipped one what it would have been on the
     clock before the change: PostgreSQL's reading of a local timestamp.
     """
     count, unit = window.split()
-    local = to_datetime(as_of, zone(time_zone)).replace(tzinfo=None)
+    length = direction * int(count)
+    local = to_datetime(at, zone(time_zone)).replace(tzinfo=None)
     if unit.startswith('day'):
-        local -= timedelta(days=int(count))
+        local += timedelta(days=length)
     else:
-        local = add_months(local, -int(count) * (12 if unit.startswith('year') else 1))
+        local = add_months(local, length * (12 if unit.startswith('year') else 1))
     return max(from_datetime(local.replace(tzinfo=zone(time_zone), fold=fold)) for fold in (0, 1))

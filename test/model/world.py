@@ -4,15 +4,15 @@ from collections import Counter
 
 from generate import NOWHERE
 from model import Ledger, Refused
-from when import FOREVER, instant, show
+from when import instant, show
 
 LATE = '-late'      # the twin of a program, where no expiry job runs before the end
 
 ENTRY = ('seq', 'kind', 'amount', 'balance', 'event_at', 'expires_at', 'available_at', 'reverses_seq',
          'source', 'reference', 'qualifying')
-TIMES = ('event_at', 'posted_at', 'expires_at', 'available_at', 'next_expires_at', 'window_start',
-         'last_activity_at')
-TEXTS = ('kind', 'source', 'reference', 'status', 'member', 'tier', 'name')
+TIMES = ('event_at', 'posted_at', 'expires_at', 'available_at', 'next_expires_at', 'window_start', 'window_end',
+         'holds_until', 'last_activity_at', 'last_event_at')
+TEXTS = ('kind', 'source', 'reference', 'status', 'member', 'tier', 'name', 'next_tier')
 
 
 class Disagreement(Exception):
@@ -54,7 +54,8 @@ class World:
         self.labels = {}            # (program, member, label) → seq
         self.names = {}             # (program, member, seq) → label
         self.agreed = Counter()
-        self.now = database.now() if database else now
+        self.outcomes = Counter()   # of calls, by SQLSTATE
+        self.now = self.started = database.now() if database else now
 
     def agree(self, agreement, expected, found, program, member=None, about=''):
         self.agreed[agreement] += 1
@@ -84,6 +85,7 @@ class World:
         suffix = LATE if late else ''
         program = script.program + suffix
         outcomes, start, savepoint, failed = [], None, None, False
+        self.transaction = False
         known = {member: self._length(program, member) for member in script.members()}
         for kind, *rest in script.steps:
             if kind == 'call':
@@ -111,6 +113,9 @@ class World:
                 continue
             if self.database:
                 self.database.command(program, kind)
+                if kind == 'begin':
+                    self.now = self.database.now()
+            self.transaction = kind not in ('commit', 'rollback')
         for member, length in known.items():
             self._check_stored(program, member, min(length, self._length(program, member)))
         self.ledger.journal.clear()
@@ -138,7 +143,8 @@ class World:
         state, results, hints = None, [None] * len(ops), {}
         if self.database:
             state, results, now = self.database.call(program, calls)
-            self.now = now or self.now
+            if now or not self.transaction:
+                self.now = now or self.database.now()
             if state == 'ok' and ops[0].verb == 'expire_batch':
                 scope = calls[0][1]['program']
                 hints['chosen'] = [key for key, seq in self.database.last_seqs(scope).items()
@@ -154,6 +160,7 @@ class World:
         except Refused as refusal:
             self.ledger.rollback(mark)
             expected = refusal.sqlstate
+        self.outcomes[expected] += 1
         if not self.database:
             return expected
         about = ', '.join(verb for verb, _ in calls)
@@ -199,9 +206,8 @@ class World:
         self.agree('open lots', lots,
                    [plain(lot, ('seq', 'expires_at', 'available_at', 'remaining')) for lot in found['lots']],
                    program, member)
-        row = {'member': member, 'status': account.status, 'balance': account.balance(),
-               'last_seq': len(account.entries)}
+        row = {'member': member, 'status': account.status, 'balance': account.balance(), 'held': 0,
+               'last_seq': len(account.entries), 'last_activity_at': account.last_activity(),
+               'last_event_at': account.latest() if account.entries else None}
         self.agree_rows('account rows', tuple(row), [row], [found['account']], program, member)
-        if account.last_activity() is not None:
-            self.agree('last activity', show(account.last_activity()),
-                       show(instant(found['account']['last_activity_at'])), program, member)
+        self.agree('status changes', account.statuses, found['statuses'], program, member)
