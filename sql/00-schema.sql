@@ -20,7 +20,7 @@ begin
     if problem is not null then
         raise exception using errcode = 'insufficient_privilege',
             message = 'schema jifen cannot be trusted',
-            detail = problem || ' They could replace what the functions of the extension call.',
+            detail = problem || ' What is there could replace what the functions of the extension call.',
             hint = 'Drop the schema and let CREATE EXTENSION make it.';
     end if;
 end

@@ -366,6 +366,20 @@ select exists (table regress_jifen_attack.entry) or exists (table regress_jifen_
 set client_min_messages = warning;
 drop extension jifen cascade;
 drop schema regress_jifen_attack cascade;
+
+-- A schema that others own, may create in, or have filled is not taken over.
+drop schema jifen;
+create schema jifen authorization regress_jifen_attacker;
+create extension jifen;
+alter schema jifen owner to current_user;
+grant create on schema jifen to regress_jifen_attacker;
+create extension jifen;
+revoke create on schema jifen from regress_jifen_attacker;
+create function jifen.add_to_job_run(run bigint, accounts integer, lots bigint, points bigint) returns void
+language sql as 'select';
+create extension jifen;
+drop schema jifen cascade;
+
 drop owned by regress_jifen_nobody, regress_jifen_till, regress_jifen_owner, regress_jifen_attacker;
 drop role regress_jifen_nobody, regress_jifen_till, regress_jifen_owner, regress_jifen_attacker;
 create extension jifen;

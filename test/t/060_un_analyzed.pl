@@ -85,6 +85,48 @@ SQL
 	$_->quit for $poster, $other;
 };
 
+# Vacuumed while empty, a table seems to need no index on more than the account.
+subtest 'vacuumed while empty' => sub {
+	$node->safe_psql('postgres', 'create database vacuumed');
+	$node->safe_psql('vacuumed', 'create extension jifen');
+	$node->safe_psql('vacuumed', 'vacuum jifen.entry, jifen.allocation, jifen.lot');
+	my $read = q{select sum(idx_tup_read) from pg_stat_user_indexes, pg_stat_force_next_flush() where relname in ('entry', 'allocation')};
+	my ($before, $after) = split /\n/, $node->safe_psql('vacuumed', <<SQL);
+\\o /dev/null
+select jifen.create_program('shop', auto_open => true);
+select jifen.earn('shop', 'ann', 100, event_at => '2024-01-01'), jifen.earn('shop', 'ann', 100, event_at => '2024-01-01', expiry => '1 day');
+select jifen.redeem('shop', 'ann', 1, event_at => '2024-01-01'), jifen.balance('shop', 'ann', '2023-12-31');
+select jifen.reverse('shop', 'ann', 1, 1), jifen.reverse('shop', 'ann', 3), jifen.redeem('shop', 'ann', 1, event_at => '2024-01-01');
+do 'begin for n in 1..1000 loop perform jifen.earn(''shop'', ''ann'', 1), jifen.redeem(''shop'', ''ann'', 1); end loop; end';
+\\o
+$read;
+\\o /dev/null
+select jifen.balance('shop', 'ann', '2024-01-01'), jifen.redeem('shop', 'ann', 1, event_at => '2024-01-01'), jifen.reverse('shop', 'ann', 2, 1);
+\\o
+$read;
+SQL
+	cmp_ok($after - $before, '<', 50_000, 'a look into the history of 2,000 entries reads each a few times');
+};
+
+# What a batch needs is given back with each thousand accounts of it.
+subtest 'memory of expire_batch' => sub {
+	$node->safe_psql('postgres', 'create database batch');
+	$node->safe_psql('batch', <<SQL);
+create extension jifen;
+select from jifen.create_program('shop', auto_open => true, expiry => '1 day');
+select count(jifen.earn('shop', 'member ' || n, 1, event_at => '2024-01-01')) from generate_series(1, 20000) n;
+SQL
+	my $peak = q{select substring(pg_read_file('/proc/self/status') from 'VmHWM:\s+(\d+)')};
+	my ($before, $booked, $after) = split /\n/, $node->safe_psql('batch', <<SQL);
+select jifen.expire_batch('shop', max_accounts => 1000) \\g /dev/null
+$peak;
+select accounts from jifen.expire_batch('shop', max_accounts => 100000);
+$peak;
+SQL
+	is($booked, 19000, 'all others in one batch');
+	cmp_ok($after - $before, '<', 30_000, 'it takes no more than 30 MB more than one of a thousand');
+};
+
 # In the largest of these: one member is checked without reading the others.
 my ($before, $after) = scans('never_analyzed', q{select jifen.reconcile('shop', 'member ' || n) from generate_series(110, 120) n});
 s/^program.*\n//m for $before, $after;
