@@ -1,0 +1,3 @@
+-- One balance of a random member.
+\set m random(1, :members)
+select available from jifen.balance('bench', 'member ' || :m);
