@@ -3,7 +3,7 @@
 create view liability_by_expiry as
 select p.code as program,
     case when l.expires_at = 'infinity' then null
-        else date_trunc('month', (l.expires_at at time zone p.time_zone) - interval '1 microsecond')::date
+        else date_trunc('month', (l.expires_at - interval '1 microsecond') at time zone p.time_zone)::date
     end as expires_month,
     count(distinct l.account_id) as members,
     count(*) as lots,

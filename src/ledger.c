@@ -98,6 +98,7 @@ earn(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	account = jifen_lock_or_open_account(program, member);
+	jifen_raise(jifen_require_open(account));
 	posting.event_at = effective_event_at(account, event_at);
 	posting.available_at = available_at == JIFEN_NO_TIME ? posting.event_at : available_at;
 	if (posting.available_at < posting.event_at)

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(53);
+select plan(54);
 
 -- The status changes of an account, in order, by the role that runs the test where none is named.
 create function pg_temp.changes(program text, member text) returns text[]
@@ -86,6 +86,8 @@ select is((balance('p', 'ann', '2024-03-01')).balance, 0::point_amount, 'so that
 
 select is((close_account('p', 'ann', 'moved away')).status::text, 'closed', 'a frozen account can be closed');
 select throws_ok($$select earn('p', 'ann', 1)$$, 'JF004', 'account is not open', 'a closed account takes no earn');
+select throws_ok($$select earn('p', 'ann', 1, event_at => '2024-01-02', available_at => '2024-01-01')$$, 'JF004', 'account is not open',
+    'whatever else is wrong with it');
 select throws_ok($$select redeem('p', 'ann', 1)$$, 'JF004', 'account is not open', 'no redeem');
 select throws_ok($$select reverse('p', 'ann', 2)$$, 'JF004', 'account is not open', 'no reversal');
 select throws_ok($$select open_account('p', 'ann')$$, 'JF004', 'account is not open', 'is not opened again');
