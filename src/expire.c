@@ -18,7 +18,6 @@
 #include "utils/numeric.h"
 
 #include "argument.h"
-#include "errcodes.h"
 #include "plan.h"
 #include "storage.h"
 
