@@ -130,7 +130,7 @@ end
 $$;
 
 comment on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval) is
-    'Creates a program and returns it. Raises 42710 if its code is taken, 22023 or 22004 for a bad argument, 0A000 for an inactivity policy';
+    'Creates a program and returns it. Raises 42710 if its code is taken, 22023 or 22004 for a bad argument, 0A000 for an inactivity policy. Locks nothing else';
 
 create function program_id(program text) returns integer
 language c stable parallel safe security definer
@@ -176,7 +176,7 @@ end
 $$;
 
 comment on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval) is
-    'Changes the rules that new credits follow and returns the program; null leaves a rule as it is. Existing lots keep their expiry. Raises JF002 if unknown, else as create_program()';
+    'Changes the rules that new credits follow and returns the program; null leaves a rule as it is. Existing lots keep their expiry. Raises JF002 if unknown, else as create_program(). Locks the program''s row against other changes of it; postings do not wait';
 
 revoke all on function program_id(text) from public;
 revoke all on function check_program(program) from public;

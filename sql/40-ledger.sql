@@ -128,7 +128,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function earn(text, text, point_amount, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) is
-    'Credits points to the member and returns the entry. event_at: when it happened, by default now; expiry: policy of these points, by default the program''s; available_at: from when they can be spent, by default event_at; qualifying: points towards a tier, by default amount. Raises JF002, JF003, JF004, 22003, 22004, 22023. Locks the account';
+    'Credits points to the member and returns the entry. event_at: when it happened, by default now; expiry: policy of these points, by default the program''s; available_at: from when they can be spent, by default event_at; qualifying: points towards a tier, by default amount; reference, source and details are kept as given; revenue: consideration allocated to the points, in the program''s currency. Raises JF002, JF003, JF004, 0A000, 22003, 22004, 22008, 22023. Locks the account';
 
 create function redeem(
     program text,
@@ -143,7 +143,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function redeem(text, text, point_amount, text, timestamptz, jsonb) is
-    'Spends points that are spendable at event_at, by default now, soonest to lapse first, and returns the entry. Raises JF001 where they do not suffice, JF002, JF003, JF004, 22004, 22023. Locks the account';
+    'Spends points that are spendable at event_at, by default now, soonest to lapse first, and returns the entry; reference and details are kept as given. Raises JF001 where they do not suffice, JF002, JF003, JF004, 22004, 22023. Locks the account';
 
 create function reverse(
     program text,
@@ -159,7 +159,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function reverse(text, text, bigint, point_amount, text, timestamptz, jsonb) is
-    'Undoes the earn or redeem of that seq, by default all that is left of it, and returns the entry. Redeemed points return to their lots with their own expiry; earned ones are taken from their own lot first. Raises JF001 where the earned points are spent, JF002, JF003, JF004, JF006 beyond what was posted, 22003, 22004, 22023. Locks the account';
+    'Undoes the earn or redeem of that seq, by amount or by default all that is left of it, at event_at, by default now, and returns the entry; reason and details are kept as given. Redeemed points return to their lots with their own expiry; earned ones are taken from their own lot first. Raises JF001 where the earned points are spent, JF002, JF003, JF004, JF006 beyond what was posted, 22003, 22004, 22023. Locks the account';
 
 revoke all on function refuse_change() from public;
 revoke all on function earn(text, text, point_amount, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) from public;

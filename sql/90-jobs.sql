@@ -105,7 +105,7 @@ comment on function raise_job_error(text, text, text, text) is
 
 -- pg_cron is reached by dynamic SQL only: it may come and go. Its settings are
 -- for superusers to see.
-create function require_pg_cron(command text, schedule text) returns void
+create function require_pg_cron(remedy text) returns void
 language plpgsql stable parallel safe security definer
 set search_path = jifen, pg_temp
 as $$
@@ -126,14 +126,13 @@ begin
                 'Add pg_cron to shared_preload_libraries, restart the server, and create the extension pg_cron in the database that cron.database_name names.'
             when cron_database = current_database() then
                 'Run: create extension pg_cron;'
-            else format('In database "%s" run: select cron.schedule_in_database(%L, %L, %L, %L);',
-                cron_database, 'jifen expire ' || current_database(), schedule, command, current_database())
+            else format('In database "%s" run: %s;', cron_database, remedy)
         end;
 end
 $$;
 
-comment on function require_pg_cron(text, text) is
-    'Raises 55000 unless pg_cron is installed in this database, with the statement that schedules the command from where it is';
+comment on function require_pg_cron(text) is
+    'Raises 55000 unless pg_cron is installed in this database; the hint is the statement to run instead where it is installed';
 
 create function schedule_jobs(
     expiry text default '5 * * * *',
@@ -154,7 +153,8 @@ begin
     job_name := 'jifen expire';
     schedule := expiry;
     command := 'call jifen.run_expiry()';
-    perform jifen.require_pg_cron(command, schedule);
+    perform jifen.require_pg_cron(format('select cron.schedule_in_database(%L, %L, %L, %L)',
+        'jifen expire ' || current_database(), schedule, command, current_database()));
     execute 'select cron.schedule($1, $2, $3)' into job_id using job_name, schedule, command;
     return next;
 end
@@ -170,7 +170,7 @@ as $$
 declare
     removed integer;
 begin
-    perform jifen.require_pg_cron('call jifen.run_expiry()', '5 * * * *');
+    perform jifen.require_pg_cron(format('select cron.unschedule(%L)', 'jifen expire ' || current_database()));
     execute $query$
         select count(cron.unschedule(j.jobid)) from cron.job j
         where j.jobname = 'jifen expire' and j.database = current_database() and j.username = current_user
@@ -186,6 +186,6 @@ revoke all on function start_job_run(text, text) from public;
 revoke all on function add_to_job_run(bigint, integer, bigint, numeric) from public;
 revoke all on function end_job_run(bigint, text) from public;
 revoke all on function raise_job_error(text, text, text, text) from public;
-revoke all on function require_pg_cron(text, text) from public;
+revoke all on function require_pg_cron(text) from public;
 revoke all on function schedule_jobs(text) from public;
 revoke all on function unschedule_jobs() from public;

@@ -43,6 +43,13 @@ jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return PointerGetDatum(value);
 }
 
+/* The same where the argument may be null: 0 then. */
+Datum
+jifen_optional_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	return PG_ARGISNULL(n) ? (Datum) 0 : jifen_identifier_argument(fcinfo, n, name);
+}
+
 /* A number of points that is more than zero. */
 PointAmount
 jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name)
@@ -56,7 +63,7 @@ jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s must be more than zero", name),
 				 errdetail("It is " INT64_FORMAT " points.", amount),
-				 errhint("Give a positive number of points; redeem() takes points away.")));
+				 errhint("Give a positive number of points.")));
 	return amount;
 }
 

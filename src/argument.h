@@ -16,6 +16,7 @@
 
 extern void jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern Datum jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name);
+extern Datum jifen_optional_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern PointAmount jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern TimestampTz jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern Datum jifen_optional_argument(FunctionCallInfo fcinfo, int n);

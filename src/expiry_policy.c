@@ -602,7 +602,9 @@ jifen_expires_at(const ExpiryPolicy *policy, TimestampTz event_at, pg_tz *tz)
 	if (TIMESTAMP_NOT_FINITE(event_at))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("event_at must be finite")));
+				 errmsg("event_at must be finite"),
+				 errdetail("It is %s.", timestamptz_to_str(event_at)),
+				 errhint("Give a finite instant.")));
 
 	if (jifen_policy_has_inactivity(policy))
 		ereport(ERROR,

@@ -69,8 +69,8 @@ earn(PG_FUNCTION_ARGS)
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 	posting.amount = jifen_amount_argument(fcinfo, 2, "amount");
-	posting.reference = jifen_optional_argument(fcinfo, 3);
-	posting.source = jifen_optional_argument(fcinfo, 4);
+	posting.reference = jifen_optional_identifier_argument(fcinfo, 3, "reference");
+	posting.source = jifen_optional_identifier_argument(fcinfo, 4, "source");
 	event_at = jifen_time_argument(fcinfo, 5, "event_at");
 	jifen_require_past(event_at, "event_at", jifen_clock_tolerance);
 	expiry = PG_ARGISNULL(6) ? NULL : PG_GETARG_EXPIRY_POLICY_P(6);
@@ -130,7 +130,7 @@ redeem(PG_FUNCTION_ARGS)
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 	posting.amount = jifen_amount_argument(fcinfo, 2, "amount");
-	posting.reference = jifen_optional_argument(fcinfo, 3);
+	posting.reference = jifen_optional_identifier_argument(fcinfo, 3, "reference");
 	event_at = jifen_time_argument(fcinfo, 4, "event_at");
 	jifen_require_past(event_at, "event_at", jifen_clock_tolerance);
 	posting.details = jifen_optional_argument(fcinfo, 5);

@@ -348,7 +348,9 @@ read_weights(ArrayType *array, Datum **weights, int *count)
 	if (compare_numeric(sum, numeric_constant(0)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("weights must not all be zero")));
+				 errmsg("weights must not all be zero"),
+				 errdetail("There is nothing to divide in proportion to."),
+				 errhint("Give at least one weight above zero.")));
 	return sum;
 }
 

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "common/int.h"
+#include "miscadmin.h"
 
 #include "errcodes.h"
 #include "posting.h"
@@ -57,6 +58,7 @@ jifen_add_lot(JifenAccount *account, const JifenLot *lot)
 {
 	int			at = account->nlots;
 
+	CHECK_FOR_INTERRUPTS();
 	account->lots = grown(account->lots, account->nlots, &account->maxlots,
 						  sizeof(JifenLot));
 	while (at > 0 &&
@@ -120,6 +122,7 @@ allocate(JifenAccount *account, JifenLot *lot, PointAmount amount)
 {
 	JifenAllocation *allocation;
 
+	CHECK_FOR_INTERRUPTS();
 	account->allocations = grown(account->allocations, account->nallocations,
 								 &account->maxallocations, sizeof(JifenAllocation));
 	allocation = &account->allocations[account->nallocations++];
@@ -235,10 +238,19 @@ choose(const JifenAccount *account, PointAmount amount, int64 own_seq,
 			if ((lot->seq == own_seq) != (pass == 0))
 				continue;
 			takes[i] = Min(amount, lot->takeable);
-			amount -= takes[i];
+			amount = jifen_sub(amount, takes[i]);
 		}
 	}
 	return amount;
+}
+
+static int
+compare_lot_seq(const void *a, const void *b)
+{
+	int64		first = (*(JifenLot *const *) a)->seq;
+	int64		second = (*(JifenLot *const *) b)->seq;
+
+	return first < second ? -1 : first > second;
 }
 
 /*
@@ -251,21 +263,33 @@ static void
 reinstate(JifenAccount *account, const PointAmount *takes)
 {
 	PointAmount *returns = palloc0(Max(account->nbooked, 1) * sizeof(PointAmount));
-	int		   *lots = palloc0(Max(account->nbooked, 1) * sizeof(int));
+	PointAmount *missing = palloc(Max(account->nlots, 1) * sizeof(PointAmount));
+	JifenLot  **by_seq = palloc(Max(account->nlots, 1) * sizeof(JifenLot *));
+	JifenLot  **lots = palloc0(Max(account->nbooked, 1) * sizeof(JifenLot *));
 
 	for (int i = 0; i < account->nlots; i++)
 	{
-		PointAmount missing = takes[i] - account->lots[i].remaining;
+		missing[i] = jifen_sub(takes[i], account->lots[i].remaining);
+		by_seq[i] = &account->lots[i];
+	}
+	qsort(by_seq, account->nlots, sizeof(JifenLot *), compare_lot_seq);
 
-		for (int b = 0; b < account->nbooked && missing > 0; b++)
-		{
-			if (account->booked[b].lot_seq != account->lots[i].seq)
-				continue;
-			returns[b] = Min(missing, account->booked[b].amount);
-			lots[b] = i;
-			missing -= returns[b];
-		}
-		Assert(missing <= 0);
+	for (int b = 0; b < account->nbooked; b++)
+	{
+		JifenLot	sought = {.seq = account->booked[b].lot_seq};
+		JifenLot   *key = &sought;
+		JifenLot  **found = bsearch(&key, by_seq, account->nlots, sizeof(JifenLot *),
+									compare_lot_seq);
+		int			i;
+
+		if (found == NULL)
+			continue;
+		lots[b] = *found;
+		i = lots[b] - account->lots;
+		if (missing[i] <= 0)
+			continue;
+		returns[b] = Min(missing[i], account->booked[b].amount);
+		missing[i] = jifen_sub(missing[i], returns[b]);
 	}
 
 	for (int b = 0, next; b < account->nbooked; b = next)
@@ -286,8 +310,8 @@ reinstate(JifenAccount *account, const PointAmount *takes)
 		{
 			if (returns[i] == 0)
 				continue;
-			allocate(account, &account->lots[lots[i]], -returns[i]);
-			account->booked[i].amount -= returns[i];
+			allocate(account, lots[i], -returns[i]);
+			account->booked[i].amount = jifen_sub(account->booked[i].amount, returns[i]);
 		}
 	}
 }
@@ -301,7 +325,7 @@ take(JifenAccount *account, const PointAmount *takes)
 		if (takes[i] == 0)
 			continue;
 		allocate(account, &account->lots[i], takes[i]);
-		account->lots[i].takeable -= takes[i];
+		account->lots[i].takeable = jifen_sub(account->lots[i].takeable, takes[i]);
 	}
 }
 
@@ -331,7 +355,7 @@ expire_returned(JifenAccount *account, int first, int next, TimestampTz event_at
 	PointAmount amount = 0;
 
 	for (int i = first; i < next; i++)
-		amount += account->lots[i].returnable;
+		amount = jifen_add(amount, account->lots[i].returnable);
 	if (amount == 0)
 		return;
 	add_entry(account, JIFEN_EXPIRE, -amount, event_at, NULL);
@@ -356,7 +380,7 @@ return_to_lots(JifenAccount *account, const JifenPosting *posting,
 		JifenLot   *lot = &account->lots[i];
 
 		lot->returnable = Min(amount, lot->returnable);
-		amount -= lot->returnable;
+		amount = jifen_sub(amount, lot->returnable);
 		if (lot->returnable > 0)
 			allocate(account, lot, -lot->returnable);
 	}

@@ -2,8 +2,8 @@
  * posting.h
  *	  An account in memory, what is asked of it, and what was decided.
  *
- * storage.c fills a JifenAccount, posting.c decides on it, storage.c stores
- * what changed.  Nothing here knows a table.
+ * load.c fills a JifenAccount, posting.c decides on it, store.c stores what
+ * changed.  Nothing here knows a table.
  */
 #ifndef JIFEN_POSTING_H
 #define JIFEN_POSTING_H
@@ -40,7 +40,7 @@ typedef struct JifenProgram
 
 /*
  * What is unspent of one credit.  A lot whose remaining differs from stored
- * is inserted (stored = 0), updated or deleted (remaining = 0) by storage.c.
+ * is inserted (stored = 0), updated or deleted (remaining = 0) by store.c.
  */
 typedef struct JifenLot
 {

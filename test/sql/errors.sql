@@ -147,6 +147,11 @@ select pg_temp.outcomes(
     $$create_tier('shop', repeat('金', 256), null, 1)$$,
     $$create_tier('shop', repeat('金', 257), null, 1)$$);
 
+-- References and sources too
+select pg_temp.outcomes($$earn('shop', 'ann', 1, reference => '')$$, $$redeem('shop', 'ann', 1, repeat('x', 257))$$,
+    $$earn('shop', 'ann', 1, source => '')$$, $$earn('shop', 'ann', 1, source => repeat('员', 257))$$,
+    $$earn('shop', 'ann', 1, repeat('x', 256), repeat('员', 256))$$);
+
 -- ---------- nulls ----------
 
 select pg_temp.common_outcomes(pg_temp.member_calls('null', $$'ann'$$) || pg_temp.program_calls('null'));

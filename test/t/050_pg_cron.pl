@@ -39,7 +39,7 @@ $node->safe_psql('points', <<'SQL');
 create role points_dba login;
 grant usage on schema jifen, cron to points_dba;
 grant execute on function jifen.expire_batch, jifen.start_job_run, jifen.add_to_job_run, jifen.end_job_run,
-    jifen.schedule_jobs, jifen.unschedule_jobs, jifen.require_pg_cron to points_dba;
+    jifen.raise_job_error, jifen.schedule_jobs, jifen.unschedule_jobs, jifen.require_pg_cron to points_dba;
 grant execute on procedure jifen.run_expiry to points_dba;
 SQL
 my $schedule = q{set role points_dba; select job_name, schedule, command, job_id from jifen.schedule_jobs('* * * * *')};
@@ -63,7 +63,10 @@ ok($statement, 'the hint is the statement to run there') or diag($refusal->{hint
 like($node->safe_psql('points', $statement), qr/^\d+$/, 'it runs');
 is($node->safe_psql('points', $statement), $node->safe_psql('points', q{select jobid from cron.job where database = 'branch office'}),
 	'and again, which replaces it');
-is(refusal('branch office', 'select jifen.unschedule_jobs()')->{sqlstate}, '55000', 'nor can it be unscheduled from there');
+$refusal = refusal('branch office', 'select jifen.unschedule_jobs()');
+is($refusal->{sqlstate}, '55000', 'nor can it be unscheduled from there');
+like($refusal->{hint}, qr/^In database "points" run: select cron\.unschedule\('jifen expire branch office'\);$/, 'the hint says how');
+like((refusal('points', q{set role points_dba; call jifen.run_expiry('nowhere')}))->{sqlstate}, qr/^JF002$/, 'a run that fails tells such a role why');
 
 # Meanwhile, what can go wrong with a run; pg_cron does not work on this database.
 my $runs = 'select batches, accounts, lots, points, ended_at is not null, error from jifen.job_run order by job_run_id desc limit 1';
