@@ -105,6 +105,7 @@ as $$
 declare
     created jifen.program;
 begin
+    perform jifen.require_writable('create_program()');
     if num_nulls(code, time_zone, expiry, auto_open, tier_window) > 0 then
         raise exception using errcode = 'null_value_not_allowed',
             message = 'an argument of create_program() must not be null',
@@ -156,6 +157,7 @@ as $$
 declare
     altered jifen.program;
 begin
+    perform jifen.require_writable('alter_program()');
     select p.* into altered from jifen.program p
     where p.program_id = jifen.program_id(alter_program.program) for no key update;
     altered.name := coalesce(name, altered.name);

@@ -30,8 +30,10 @@ set search_path = jifen, pg_temp
 as $$
 declare
     created jifen.tier;
-    own_program integer := jifen.program_id(program);
+    own_program integer;
 begin
+    perform jifen.require_writable('create_tier()');
+    own_program := jifen.program_id(program);
     if num_nulls(code, threshold) > 0 then
         raise exception using errcode = 'null_value_not_allowed',
             message = 'an argument of create_tier() must not be null',

@@ -44,6 +44,7 @@ as $$
 declare
     started bigint;
 begin
+    perform jifen.require_writable(format('job "%s"', job));
     update jifen.job_run r
     set ended_at = clock_timestamp(), error = 'interrupted: its session ended'
     where r.ended_at is null

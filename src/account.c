@@ -8,7 +8,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "argument.h"
@@ -97,7 +96,7 @@ open_account(PG_FUNCTION_ARGS)
 	JifenProgram *opener;
 	JifenAccount *account;
 
-	PreventCommandIfReadOnly("open_account()");
+	jifen_require_writable("open_account()");
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 
@@ -116,7 +115,7 @@ lock_account_argument(FunctionCallInfo fcinfo, const char *command)
 	Datum		program;
 	Datum		member;
 
-	PreventCommandIfReadOnly(command);
+	jifen_require_writable(command);
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 	jifen_require_argument(fcinfo, 2, "reason");

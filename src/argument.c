@@ -5,11 +5,40 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "argument.h"
 #include "compat.h"
+
+PG_FUNCTION_INFO_V1(require_writable);
+
+/* 25006 in a read-only transaction, as any on a standby is. */
+void
+jifen_require_writable(const char *command)
+{
+	bool		standby = RecoveryInProgress();
+
+	if (!XactReadOnly && !standby)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+			 errmsg("cannot execute %s in a read-only transaction", command),
+			 standby ? errdetail("The server is a standby, which only reads.") :
+			 errdetail("The transaction is read only."),
+			 standby ? errhint("Call it on the primary server.") :
+			 errhint("Call it in a transaction that is READ WRITE.")));
+}
+
+/* require_writable(command) returns void */
+Datum
+require_writable(PG_FUNCTION_ARGS)
+{
+	jifen_require_argument(fcinfo, 0, "command");
+	jifen_require_writable(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
+}
 
 /* 22004 unless the argument is given. */
 void

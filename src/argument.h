@@ -14,6 +14,7 @@
 /* The longest identifier of a program or a member, in characters. */
 #define JIFEN_MAX_IDENTIFIER 256
 
+extern void jifen_require_writable(const char *command);
 extern void jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern Datum jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern Datum jifen_optional_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name);

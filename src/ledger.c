@@ -10,7 +10,6 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "utils/numeric.h"
 
 #include "argument.h"
@@ -65,7 +64,7 @@ earn(PG_FUNCTION_ARGS)
 	TimestampTz available_at;
 	const ExpiryPolicy *expiry;
 
-	PreventCommandIfReadOnly("earn()");
+	jifen_require_writable("earn()");
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 	posting.amount = jifen_amount_argument(fcinfo, 2, "amount");
@@ -126,7 +125,7 @@ redeem(PG_FUNCTION_ARGS)
 	Datum		member;
 	TimestampTz event_at;
 
-	PreventCommandIfReadOnly("redeem()");
+	jifen_require_writable("redeem()");
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 	posting.amount = jifen_amount_argument(fcinfo, 2, "amount");
@@ -156,7 +155,7 @@ reverse(PG_FUNCTION_ARGS)
 	TimestampTz event_at;
 	int64		seq;
 
-	PreventCommandIfReadOnly("reverse()");
+	jifen_require_writable("reverse()");
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 	jifen_require_argument(fcinfo, 2, "seq");

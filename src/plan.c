@@ -92,8 +92,8 @@ forget_unless(JifenStatement *statement, CachedPlan *plan)
 
 /*
  * Runs the statement to its end, or for at most limit rows (0: all); they are
- * in SPI_tuptable until the next one runs.  Changing settings costs more than many a statement,
- * so it is done only when there is no valid plan.
+ * in SPI_tuptable until the next one runs.  Changing settings costs more than
+ * many a statement, so it is done only when there is no valid plan.
  */
 uint64
 jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
