@@ -13,11 +13,14 @@ create table account (
     account_id bigint primary key default nextval('jifen.account_id_seq'),
     balance point_amount not null default 0,
     held point_amount not null default 0,
+    debt point_amount not null default 0,
     last_seq bigint not null default 0,
     last_activity_at timestamptz,
     last_event_at timestamptz,
     opened_at timestamptz not null default now(),
     program_id integer not null,
+    head_hash bytea,
+    salt bytea,
     status text collate "C" not null default 'open',
     member text collate "C" not null,
     constraint account_member_key unique (program_id, member),
@@ -26,13 +29,16 @@ create table account (
 
 comment on table account is 'Accounts: one for each member of a program, locked by each posting to it';
 comment on column account.account_id is 'Number of the account, internal';
-comment on column account.balance is 'Points owed: available, pending, held and lapsed ones';
+comment on column account.balance is 'Points owed: available, pending, held and lapsed ones, less the debt';
 comment on column account.held is 'Points reserved for purchases in progress';
+comment on column account.debt is 'Points that the member owes: taken beyond what there was';
 comment on column account.last_seq is 'Number of the account''s latest entry';
-comment on column account.last_activity_at is 'When the member last earned or redeemed';
+comment on column account.last_activity_at is 'When the member last earned, redeemed, held, captured or gave points';
 comment on column account.last_event_at is 'Latest event_at of the account''s entries';
 comment on column account.opened_at is 'When the account was opened';
 comment on column account.program_id is 'Program of the account';
+comment on column account.head_hash is 'Hash of the account''s latest entry';
+comment on column account.salt is 'Random bytes in the digests of its entries'' personal details; others once the member is forgotten';
 comment on column account.status is 'open, frozen (no postings until unfrozen) or closed (for good)';
 comment on column account.member is 'The issuer''s own identifier of the customer';
 

@@ -5,45 +5,72 @@ create table entry (
     seq bigint not null,
     amount point_amount not null,
     held point_amount not null,
+    debt point_amount not null,
     balance point_amount not null,
     event_at timestamptz not null,
     posted_at timestamptz not null,
     expires_at timestamptz,
     available_at timestamptz,
+    until timestamptz,
+    issued_at timestamptz,
     reverses_seq bigint,
+    hold_seq bigint,
+    debt_seq bigint,
+    counter_account_id bigint,
+    counter_seq bigint,
     qualifying point_amount,
+    given smallint,
     kind text collate "C" not null,
     source text,
     reference text,
     reason text,
+    idempotency_key text collate "C",
+    expiry expiry_policy,
     revenue numeric,
     details jsonb,
     actor text not null,
+    hash bytea not null,
     primary key (account_id, seq),
-    constraint entry_kind_known check (kind in ('earn', 'redeem', 'expire', 'reverse', 'reinstate'))
+    constraint entry_kind_known check (kind in ('earn', 'redeem', 'expire', 'adjust', 'hold', 'capture', 'release',
+        'reverse', 'transfer_out', 'transfer_in', 'import', 'reinstate', 'repay', 'extend'))
 );
 
 create index entry_reverses on entry (account_id, reverses_seq) where reverses_seq is not null;
+create index entry_ends_hold on entry (account_id, hold_seq) where hold_seq is not null;
+create index entry_concerns_debt on entry (account_id, debt_seq) where debt_seq is not null;
+-- The key itself is compared in the row: the index keeps eight bytes of it.
+create index entry_key on entry (account_id, hashtextextended(idempotency_key, 0)) where idempotency_key is not null;
 
 comment on table entry is 'The journal: immutable lines, numbered without gaps within each account';
 comment on column entry.account_id is 'Account';
 comment on column entry.seq is 'Number of the entry within the account: 1, 2, 3 …';
 comment on column entry.amount is 'Change of the balance in points, signed';
 comment on column entry.held is 'Change of the held points, signed';
+comment on column entry.debt is 'Change of the debt in points, signed';
 comment on column entry.balance is 'Balance after the entry, in booking order';
 comment on column entry.event_at is 'Business time: when it happened';
 comment on column entry.posted_at is 'Booking time: when the transaction that posted it began';
 comment on column entry.expires_at is 'Of a credit: when its points lapse, infinity for never';
 comment on column entry.available_at is 'Of a credit: from when its points can be spent';
+comment on column entry.until is 'Of a hold: its deadline, from which on it counts as released';
+comment on column entry.issued_at is 'Of a credit of points that were issued before it: when they were issued first';
 comment on column entry.reverses_seq is 'Entry of the account that this one undoes, wholly or in part';
+comment on column entry.hold_seq is 'Of a capture or a release: the hold that it ends, wholly or in part';
+comment on column entry.debt_seq is 'Entry of the account whose debt this one repays or forgives';
+comment on column entry.counter_account_id is 'Of a transfer: the other account';
+comment on column entry.counter_seq is 'Of a transfer: entry of the other account, the first one of several';
 comment on column entry.qualifying is 'Points that count towards a tier, signed';
-comment on column entry.kind is 'earn, redeem, expire, reverse, or reinstate';
+comment on column entry.given is 'Of a posting with a key: which optional arguments the caller gave, as bits';
+comment on column entry.kind is 'earn, redeem, expire, adjust, hold, capture, release, reverse, transfer_out, transfer_in, import, reinstate, repay or extend';
 comment on column entry.source is 'Channel by which the points were earned';
 comment on column entry.reference is 'The caller''s document, such as an order number';
 comment on column entry.reason is 'Why, where the caller stated it';
+comment on column entry.idempotency_key is 'The caller''s key of the posting, unique in the account';
+comment on column entry.expiry is 'Of a credit: the policy that the caller gave, null for the program''s';
 comment on column entry.revenue is 'Consideration allocated to a credit, in the program''s currency';
 comment on column entry.details is 'Whatever else the caller wants kept';
 comment on column entry.actor is 'Role that posted it';
+comment on column entry.hash is 'SHA-256 of the entry, its allocations and the hash of the entry before it';
 
 create table lot (
     account_id bigint not null,
@@ -82,28 +109,35 @@ comment on column allocation.seq is 'Entry that took or gave back';
 comment on column allocation.lot_seq is 'Entry of the credit whose lot it was';
 comment on column allocation.amount is 'Points: taken if positive, given back if negative';
 
+create table debt (
+    account_id bigint not null,
+    seq bigint not null,
+    remaining point_amount not null,
+    primary key (account_id, seq),
+    constraint debt_remaining_positive check (remaining > 0)
+);
+
+comment on table debt is 'Open debts; one that is repaid is deleted';
+comment on column debt.account_id is 'Account';
+comment on column debt.seq is 'Entry that took more points than there were';
+comment on column debt.remaining is 'Points still owed by the member';
+
 select pg_extension_config_dump('entry', '');
 select pg_extension_config_dump('lot', '');
 select pg_extension_config_dump('allocation', '');
+select pg_extension_config_dump('debt', '');
 
 create function refuse_change() returns trigger
-language plpgsql volatile parallel unsafe
-set search_path = jifen, pg_temp
-as $$
-begin
-    raise exception using errcode = 'insufficient_privilege',
-        message = format('%s of jifen.%s is refused', tg_op, tg_table_name),
-        detail = 'Entries and allocations are kept as they were written.',
-        hint = 'Post another entry: reverse() undoes one.';
-end
-$$;
+language c volatile parallel unsafe
+as 'MODULE_PATHNAME';
 
-comment on function refuse_change() is 'Trigger function: raises 42501';
+comment on function refuse_change() is
+    'Trigger function with what it guards and a hint as arguments: raises 42501, but for forget_member()''s own update of entry';
 
 create trigger refuse_change before update or delete or truncate on entry
-    for each statement execute function refuse_change();
+    for each statement execute function refuse_change('Entries and allocations', 'Post another entry: reverse() undoes one.');
 create trigger refuse_change before update or delete or truncate on allocation
-    for each statement execute function refuse_change();
+    for each statement execute function refuse_change('Entries and allocations', 'Post another entry: reverse() undoes one.');
 -- Also where session_replication_role is replica.
 alter table entry enable always trigger refuse_change;
 alter table allocation enable always trigger refuse_change;
@@ -115,6 +149,7 @@ create function earn(
     member text,
     amount point_amount,
     reference text default null,
+    idempotency_key text default null,
     source text default null,
     event_at timestamptz default null,
     expiry expiry_policy default null,
@@ -127,14 +162,15 @@ language c volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function earn(text, text, point_amount, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) is
-    'Credits points to the member and returns the entry. event_at: when it happened, by default now; expiry: policy of these points, by default the program''s; available_at: from when they can be spent, by default event_at; qualifying: points towards a tier, by default amount; reference, source and details are kept as given; revenue: consideration allocated to the points, in the program''s currency. Raises JF002, JF003, JF004, 0A000, 22003, 22004, 22008, 22023. Locks the account';
+comment on function earn(text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) is
+    'Credits points to the member and returns the entry; debts are repaid first. event_at: when it happened, by default now; expiry: policy of these points, by default the program''s; available_at: from when they can be spent, by default event_at; qualifying: points towards a tier, by default amount; reference, source and details are kept as given; revenue: consideration allocated to the points, in the program''s currency; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF002, JF003, JF004, JF005, 0A000, 22003, 22004, 22008, 22023. Locks the account';
 
 create function redeem(
     program text,
     member text,
     amount point_amount,
     reference text default null,
+    idempotency_key text default null,
     event_at timestamptz default null,
     details jsonb default null
 ) returns entry
@@ -142,26 +178,74 @@ language c volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function redeem(text, text, point_amount, text, timestamptz, jsonb) is
-    'Spends points that are spendable at event_at, by default now, soonest to lapse first, and returns the entry; reference and details are kept as given. Raises JF001 where they do not suffice, JF002, JF003, JF004, 22004, 22023. Locks the account';
+comment on function redeem(text, text, point_amount, text, text, timestamptz, jsonb) is
+    'Spends points that are spendable at event_at, by default now, soonest to lapse first, and returns the entry; reference and details are kept as given; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF001 where they do not suffice, JF002, JF003, JF004, JF005, 22004, 22023. Locks the account';
 
-create function reverse(
+create function adjust(
     program text,
     member text,
-    seq bigint,
-    amount point_amount default null,
+    amount point_amount,
+    reason text,
+    reference text default null,
+    idempotency_key text default null,
+    source text default null,
+    event_at timestamptz default null,
+    expiry expiry_policy default null,
+    available_at timestamptz default null,
+    qualifying point_amount default null,
+    details jsonb default null
+) returns entry
+language c volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function adjust(text, text, point_amount, text, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, jsonb) is
+    'Credits points as goodwill (amount above zero: as earn() does, without qualifying points unless given) or takes them as a penalty (below zero: as redeem() does, and what is missing by the program''s overdraft rule), for a reason that must be stated, and returns the entry; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF001, JF002, JF003, JF004, JF005, JF009, 0A000, 22003, 22004, 22008, 22023. Locks the account';
+
+create function transfer(
+    program text,
+    from_member text,
+    to_member text,
+    amount point_amount,
+    reference text default null,
+    idempotency_key text default null,
     reason text default null,
     event_at timestamptz default null,
     details jsonb default null
+) returns setof entry
+language c volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as 'MODULE_PATHNAME';
+
+comment on function transfer(text, text, text, point_amount, text, text, text, timestamptz, jsonb) is
+    'Moves spendable points, soonest to lapse first, from one member to another of the program and returns the entries: the transfer_out and a transfer_in for each lot, which keeps its expiry, its source and when it was issued; idempotency_key: a repeated request with the same key posts nothing and returns the first entry, which is one of from_member''s account. Raises JF001, JF002, JF003, JF004, JF005, 22003, 22004, 22023. Locks both accounts, in account order';
+
+create function import(
+    program text,
+    member text,
+    amount point_amount,
+    expires_at timestamptz default null,
+    reference text default null,
+    idempotency_key text default null,
+    source text default null,
+    event_at timestamptz default null,
+    issued_at timestamptz default null,
+    expiry expiry_policy default null,
+    available_at timestamptz default null,
+    qualifying point_amount default null,
+    revenue numeric default null,
+    details jsonb default null
 ) returns entry
 language c volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function reverse(text, text, bigint, point_amount, text, timestamptz, jsonb) is
-    'Undoes the earn or redeem of that seq, by amount or by default all that is left of it, at event_at, by default now, and returns the entry; reason and details are kept as given. Redeemed points return to their lots with their own expiry; earned ones are taken from their own lot first. Raises JF001 where the earned points are spent, JF002, JF003, JF004, JF006 beyond what was posted, 22003, 22004, 22023. Locks the account';
+comment on function import(text, text, point_amount, timestamptz, text, text, text, timestamptz, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) is
+    'Credits a lot of an opening balance, taken over from another system, and returns the entry. expires_at: when it lapses, infinity for never, or else expiry, by default the program''s, reckoned from issued_at; issued_at: when the points were first issued, by default event_at; qualifying: points towards a tier, by default none; the rest as in earn(). Raises JF002, JF003, JF004, JF005, 0A000, 22003, 22004, 22008, 22023. Locks the account';
 
 revoke all on function refuse_change() from public;
-revoke all on function earn(text, text, point_amount, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) from public;
-revoke all on function redeem(text, text, point_amount, text, timestamptz, jsonb) from public;
-revoke all on function reverse(text, text, bigint, point_amount, text, timestamptz, jsonb) from public;
+revoke all on function earn(text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) from public;
+revoke all on function redeem(text, text, point_amount, text, text, timestamptz, jsonb) from public;
+revoke all on function adjust(text, text, point_amount, text, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, jsonb) from public;
+revoke all on function transfer(text, text, text, point_amount, text, text, text, timestamptz, jsonb) from public;
+revoke all on function import(text, text, point_amount, timestamptz, text, text, text, timestamptz, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) from public;

@@ -4,20 +4,22 @@ create function balance(
     program text,
     member text,
     as_of timestamptz default now(),
+    known_at timestamptz default null,
     out balance point_amount,
     out available point_amount,
     out pending point_amount,
     out held point_amount,
     out lapsed point_amount,
     out next_expires_at timestamptz,
-    out next_expiring point_amount
+    out next_expiring point_amount,
+    out debt point_amount
 )
 language c stable parallel safe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function balance(text, text, timestamptz) is
-    'What the member holds at as_of, past, present or to come, in points: balance = available + pending + held + lapsed; next_expiring points lapse at next_expires_at. Raises JF002, JF003, 22004, 22023. Locks nothing';
+comment on function balance(text, text, timestamptz, timestamptz) is
+    'What the member holds at as_of, past, present or to come, in points: balance = available + pending + held + lapsed - debt; next_expiring points lapse at next_expires_at. A hold past its deadline counts as released. known_at: by what was booked by then only. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
 create function expiring(
     program text,
@@ -38,12 +40,15 @@ create function statement(
     member text,
     since timestamptz default null,
     until timestamptz default null,
+    known_at timestamptz default null,
     out seq bigint,
     out event_at timestamptz,
     out posted_at timestamptz,
     out kind text,
     out amount point_amount,
     out balance point_amount,
+    out held point_amount,
+    out debt point_amount,
     out expires_at timestamptz,
     out available_at timestamptz,
     out source text,
@@ -59,28 +64,30 @@ as $$
 declare
     own_account bigint := jifen.account_id(program, member);
 begin
-    if not (isfinite(since) and isfinite(until)) then
+    if not (isfinite(since) and isfinite(until) and isfinite(known_at)) then
         raise exception using errcode = 'invalid_parameter_value',
-            message = 'since and until must be finite',
-            detail = format('They are %s and %s.', since, until),
+            message = 'since, until and known_at must be finite',
+            detail = format('They are %s, %s and %s.', coalesce(since::text, 'null'), coalesce(until::text, 'null'),
+                coalesce(known_at::text, 'null')),
             hint = 'Leave a bound out to have none.';
     end if;
     return query
-        select s.seq, s.event_at, s.posted_at, s.kind, s.amount, s.running, s.expires_at,
+        select s.seq, s.event_at, s.posted_at, s.kind, s.amount, s.running, s.held, s.debt, s.expires_at,
             s.available_at, s.source, s.reference, s.reason, s.reverses_seq, s.details
         from (
             select e.*, sum(e.amount) over (order by e.event_at, e.seq) as running
             from jifen.entry e
-            where e.account_id = own_account and (until is null or e.event_at < until)
+            where e.account_id = own_account and (statement.until is null or e.event_at < statement.until)
+                and (known_at is null or e.posted_at <= known_at)
         ) s
         where since is null or s.event_at >= since
         order by s.event_at, s.seq;
 end
 $$;
 
-comment on function statement(text, text, timestamptz, timestamptz) is
-    'The member''s entries with since <= event_at < until, in the order in which they happened, each with the balance after it in that order. Null bounds are open. Raises JF002, JF003, 22004, 22023. Locks nothing';
+comment on function statement(text, text, timestamptz, timestamptz, timestamptz) is
+    'The member''s entries with since <= event_at < until, in the order in which they happened, each with the balance after it in that order and its changes of the held points and of the debt; known_at: those booked by then only. Null bounds are open. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
-revoke all on function balance(text, text, timestamptz) from public;
+revoke all on function balance(text, text, timestamptz, timestamptz) from public;
 revoke all on function expiring(text, text, timestamptz, timestamptz) from public;
-revoke all on function statement(text, text, timestamptz, timestamptz) from public;
+revoke all on function statement(text, text, timestamptz, timestamptz, timestamptz) from public;

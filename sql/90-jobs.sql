@@ -12,6 +12,7 @@ create table job_run (
     batches integer not null default 0,
     accounts bigint not null default 0,
     lots bigint not null default 0,
+    holds bigint not null default 0,
     points numeric not null default 0,
     error text,
     actor text not null,
@@ -21,14 +22,15 @@ create table job_run (
 
 comment on table job_run is 'Runs of the jobs: what each did, or why it ended';
 comment on column job_run.job_run_id is 'Number of the run';
-comment on column job_run.job is 'Job: expire';
+comment on column job_run.job is 'Job: expire or release';
 comment on column job_run.program is 'Program it was asked to work on; null: all';
 comment on column job_run.started_at is 'When it began';
 comment on column job_run.ended_at is 'When it ended; null while it runs';
 comment on column job_run.batches is 'Batches committed';
 comment on column job_run.accounts is 'Accounts on which something was booked, summed over the batches';
 comment on column job_run.lots is 'Lots that were booked as lapsed';
-comment on column job_run.points is 'Points that were booked as lapsed';
+comment on column job_run.holds is 'Holds that were booked as released';
+comment on column job_run.points is 'Points that were booked as lapsed or released';
 comment on column job_run.error is 'Why it ended before its work was done; null if it did not';
 comment on column job_run.actor is 'Role that ran it';
 comment on column job_run.pid is 'Server process that ran it';
@@ -63,7 +65,7 @@ $$;
 comment on function start_job_run(text, text) is
     'Records that a run of the job begins and returns its number; ends the records of runs whose session is gone';
 
-create function add_to_job_run(run bigint, accounts integer, lots bigint, points numeric) returns void
+create function add_to_job_run(run bigint, accounts integer, lots bigint, holds bigint, points numeric) returns void
 language sql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
@@ -71,11 +73,12 @@ as $$
     set batches = r.batches + 1,
         accounts = r.accounts + add_to_job_run.accounts,
         lots = r.lots + add_to_job_run.lots,
+        holds = r.holds + add_to_job_run.holds,
         points = r.points + add_to_job_run.points
     where r.job_run_id = run
 $$;
 
-comment on function add_to_job_run(bigint, integer, bigint, numeric) is
+comment on function add_to_job_run(bigint, integer, bigint, bigint, numeric) is
     'Adds a batch to what the run did';
 
 create function end_job_run(run bigint, error text) returns void
@@ -137,6 +140,7 @@ comment on function require_pg_cron(text) is
 
 create function schedule_jobs(
     expiry text default '5 * * * *',
+    release text default '* * * * *',
     out job_name text,
     out schedule text,
     out command text,
@@ -146,23 +150,29 @@ language plpgsql volatile parallel unsafe
 set search_path = jifen, pg_temp
 as $$
 begin
-    if expiry is null then
+    if num_nulls(expiry, release) > 0 then
         raise exception using errcode = 'null_value_not_allowed',
-            message = 'expiry must not be null',
-            hint = 'Give the schedule of the expiry job in cron''s five fields, or leave the argument out.';
+            message = 'expiry and release must not be null',
+            detail = 'Both jobs need a schedule.',
+            hint = 'Give the schedules of the jobs in cron''s five fields, or leave the arguments out.';
     end if;
-    job_name := 'jifen expire';
-    schedule := expiry;
-    command := 'call jifen.run_expiry()';
-    perform jifen.require_pg_cron(format('select cron.schedule_in_database(%L, %L, %L, %L)',
-        'jifen expire ' || current_database(), schedule, command, current_database()));
-    execute 'select cron.schedule($1, $2, $3)' into job_id using job_name, schedule, command;
-    return next;
+    perform jifen.require_pg_cron(format('select %s, %s',
+        format('cron.schedule_in_database(%L, %L, %L, %L)',
+            'jifen expire ' || current_database(), expiry, 'call jifen.run_expiry()', current_database()),
+        format('cron.schedule_in_database(%L, %L, %L, %L)',
+            'jifen release ' || current_database(), release, 'call jifen.run_release()', current_database())));
+    for job_name, schedule, command in
+        values ('jifen expire', expiry, 'call jifen.run_expiry()'),
+            ('jifen release', release, 'call jifen.run_release()')
+    loop
+        execute 'select cron.schedule($1, $2, $3)' into job_id using job_name, schedule, command;
+        return next;
+    end loop;
 end
 $$;
 
-comment on function schedule_jobs(text) is
-    'Schedules the expiry of all programs by pg_cron, in cron''s five fields and pg_cron''s time zone (GMT unless set), replacing what it scheduled before, and returns the jobs. Since what has lapsed cannot be spent in any case, the hour is a matter of load alone. Raises 55000 with the statement to run where pg_cron lives in another database, 22004';
+comment on function schedule_jobs(text, text) is
+    'Schedules, for all programs, the booking of expiry and of the release of overdue holds by pg_cron, in cron''s five fields and pg_cron''s time zone (GMT unless set), replacing what it scheduled before, and returns the jobs. Since what has lapsed cannot be spent and overdue holds count as released in any case, the hour is a matter of load alone. Raises 55000 with the statement to run where pg_cron lives in another database, 22004';
 
 create function unschedule_jobs() returns integer
 language plpgsql volatile parallel unsafe
@@ -171,10 +181,12 @@ as $$
 declare
     removed integer;
 begin
-    perform jifen.require_pg_cron(format('select cron.unschedule(%L)', 'jifen expire ' || current_database()));
+    perform jifen.require_pg_cron(format('select cron.unschedule(%L), cron.unschedule(%L)',
+        'jifen expire ' || current_database(), 'jifen release ' || current_database()));
     execute $query$
         select count(cron.unschedule(j.jobid)) from cron.job j
-        where j.jobname = 'jifen expire' and j.database = current_database() and j.username = current_user
+        where j.jobname in ('jifen expire', 'jifen release')
+            and j.database = current_database() and j.username = current_user
     $query$ into removed;
     return removed;
 end
@@ -184,9 +196,9 @@ comment on function unschedule_jobs() is
     'Removes the caller''s jobs that schedule_jobs() made in this database and returns how many. Raises 55000 where pg_cron is not installed';
 
 revoke all on function start_job_run(text, text) from public;
-revoke all on function add_to_job_run(bigint, integer, bigint, numeric) from public;
+revoke all on function add_to_job_run(bigint, integer, bigint, bigint, numeric) from public;
 revoke all on function end_job_run(bigint, text) from public;
 revoke all on function raise_job_error(text, text, text, text) from public;
 revoke all on function require_pg_cron(text) from public;
-revoke all on function schedule_jobs(text) from public;
+revoke all on function schedule_jobs(text, text) from public;
 revoke all on function unschedule_jobs() from public;

@@ -17,6 +17,7 @@
 
 PG_FUNCTION_INFO_V1(program_id);
 PG_FUNCTION_INFO_V1(account_id);
+PG_FUNCTION_INFO_V1(lock_account);
 PG_FUNCTION_INFO_V1(open_account);
 PG_FUNCTION_INFO_V1(freeze_account);
 PG_FUNCTION_INFO_V1(unfreeze_account);
@@ -87,22 +88,41 @@ account_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(result);
 }
 
+/* lock_account(program, member) returns bigint */
+Datum
+lock_account(PG_FUNCTION_ARGS)
+{
+	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
+	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
+	JifenAccount *account;
+	int64		result;
+
+	jifen_require_writable("lock_account()");
+	SPI_connect();
+	account = jifen_lock_account(program, member);
+	jifen_raise(jifen_require_open(account));
+	result = account->account_id;
+	SPI_finish();
+	PG_RETURN_INT64(result);
+}
+
 /* open_account(program, member) returns account */
 Datum
 open_account(PG_FUNCTION_ARGS)
 {
 	Datum		program;
 	Datum		member;
-	JifenProgram *opener;
 	JifenAccount *account;
+	int32		program_id;
+	int64		opened;
 
 	jifen_require_writable("open_account()");
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
 
 	SPI_connect();
-	opener = jifen_load_program(program, false);
-	jifen_open_account(opener, member);
+	program_id = jifen_load_program(program, false)->program_id;
+	(void) jifen_open_accounts(&program_id, &member, 1, &opened);
 	account = jifen_lock_account(program, member);
 	jifen_raise(jifen_require_open(account));
 	PG_RETURN_DATUM(finish(account));
@@ -164,18 +184,30 @@ unfreeze_account(PG_FUNCTION_ARGS)
 /*
  * close_account(program, member, reason) returns account
  *
- * Books what has lapsed by now, then wants a balance of zero.
+ * Books what is due by now, then wants a balance of zero without held points
+ * and debts.
  */
 Datum
 close_account(PG_FUNCTION_ARGS)
 {
 	JifenAccount *account = lock_account_argument(fcinfo, "close_account()");
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	JifenKeys	no_holds = {0};
 
 	if (account->status == JIFEN_CLOSED)
 		jifen_raise(jifen_require_open(account));
+	jifen_load_holds(&account, 1, &no_holds, now);
+	jifen_load_debts(&account, 1);
+	(void) jifen_post_due_holds(account, now);
 	jifen_load_lapsed(&account, 1, now);
 	jifen_post_expiry(account, now);
+	if (account->debt != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("account still owes points"),
+				 errdetail("Account \"%s\" of program \"%s\" owes " INT64_FORMAT " points.",
+						   account->member, account->program->code, account->debt),
+				 errhint("They have to be repaid by a credit first, such as adjust().")));
 	if (account->balance != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -183,7 +215,7 @@ close_account(PG_FUNCTION_ARGS)
 				 errdetail("Account \"%s\" of program \"%s\" holds " INT64_FORMAT
 						   " points that have not lapsed.",
 						   account->member, account->program->code, account->balance),
-				 errhint("They have to be redeemed or reversed first; a frozen account has to be unfrozen for that.")));
+				 errhint("They have to be spent, released or reversed first; a frozen account has to be unfrozen for that.")));
 	jifen_store(&account, 1);
 	PG_RETURN_DATUM(set_status(fcinfo, account, "closed"));
 }

@@ -40,103 +40,101 @@ require_writable(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* 22004: a value is needed. */
+JifenRefusal *
+jifen_refuse_null(const char *name)
+{
+	return jifen_refuse(ERRCODE_NULL_VALUE_NOT_ALLOWED,
+						psprintf("%s must not be null", name),
+						psprintf("The argument \"%s\" is null.", name),
+						psprintf("Give a value for it."));
+}
+
+/* 22023 unless the text has 1 to JIFEN_MAX_IDENTIFIER characters. */
+JifenRefusal *
+jifen_check_identifier(Datum value, const char *name)
+{
+	text	   *packed = DatumGetTextPP(value);
+	int			length = pg_mbstrlen_with_len(VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
+
+	if (length > 0 && length <= JIFEN_MAX_IDENTIFIER)
+		return NULL;
+	return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+						psprintf(length == 0 ? "%s must not be empty" : "%s is too long", name),
+						psprintf("It has %d characters.", length),
+						psprintf("An identifier has from 1 to %d characters.", JIFEN_MAX_IDENTIFIER));
+}
+
+/* 22023 unless it is more than zero. */
+JifenRefusal *
+jifen_check_amount(PointAmount amount, const char *name)
+{
+	if (amount > 0)
+		return NULL;
+	return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+						psprintf("%s must be more than zero", name),
+						psprintf("It is " INT64_FORMAT " points.", amount),
+						psprintf("Give a positive number of points."));
+}
+
+/* 22023 unless the instant is finite. */
+JifenRefusal *
+jifen_check_time(TimestampTz value, const char *name)
+{
+	if (!TIMESTAMP_NOT_FINITE(value))
+		return NULL;
+	return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+						psprintf("%s must be finite", name),
+						psprintf("It is %s.", timestamptz_to_str(value)),
+						psprintf("Give a finite instant."));
+}
+
+/* 22023 if the instant is after now() by more than so many seconds. */
+JifenRefusal *
+jifen_check_past(TimestampTz at, const char *name, int tolerance)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+	if (at <= now || at - now <= tolerance * USECS_PER_SEC)
+		return NULL;
+	return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+						psprintf("%s is in the future", name),
+						psprintf("It is %s, and it is now %s.",
+								 pstrdup(timestamptz_to_str(at)),
+								 pstrdup(timestamptz_to_str(now))),
+						tolerance == 0 ? psprintf("Give an instant that has passed.") :
+						psprintf("It may be at most %d seconds ahead (setting jifen.clock_tolerance).",
+								 tolerance));
+}
+
 /* 22004 unless the argument is given. */
 void
 jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
 	if (PG_ARGISNULL(n))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name),
-				 errdetail("The argument \"%s\" is null.", name),
-				 errhint("Give a value for it.")));
+		jifen_raise(jifen_refuse_null(name));
 }
 
 /* A text argument of 1 to JIFEN_MAX_IDENTIFIER characters. */
 Datum
 jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	text	   *value;
-	int			length;
+	Datum		value;
 
 	jifen_require_argument(fcinfo, n, name);
-	value = PG_GETARG_TEXT_PP(n);
-	length = pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-	if (length == 0 || length > JIFEN_MAX_IDENTIFIER)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 length == 0 ? errmsg("%s must not be empty", name) :
-				 errmsg("%s is too long", name),
-				 errdetail("It has %d characters.", length),
-				 errhint("An identifier has from 1 to %d characters.", JIFEN_MAX_IDENTIFIER)));
-	return PointerGetDatum(value);
-}
-
-/* The same where the argument may be null: 0 then. */
-Datum
-jifen_optional_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	return PG_ARGISNULL(n) ? (Datum) 0 : jifen_identifier_argument(fcinfo, n, name);
-}
-
-/* A number of points that is more than zero. */
-PointAmount
-jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name)
-{
-	PointAmount amount;
-
-	jifen_require_argument(fcinfo, n, name);
-	amount = PG_GETARG_POINT_AMOUNT(n);
-	if (amount <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be more than zero", name),
-				 errdetail("It is " INT64_FORMAT " points.", amount),
-				 errhint("Give a positive number of points.")));
-	return amount;
+	value = PointerGetDatum(PG_GETARG_TEXT_PP(n));
+	jifen_raise(jifen_check_identifier(value, name));
+	return value;
 }
 
 /* A finite instant, JIFEN_NO_TIME where the argument is null. */
 TimestampTz
 jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	TimestampTz value;
-
 	if (PG_ARGISNULL(n))
 		return JIFEN_NO_TIME;
-	value = PG_GETARG_TIMESTAMPTZ(n);
-	if (TIMESTAMP_NOT_FINITE(value))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be finite", name),
-				 errdetail("It is %s.", timestamptz_to_str(value)),
-				 errhint("Give a finite instant.")));
-	return value;
-}
-
-/* A pass-by-reference argument, 0 where it is null. */
-Datum
-jifen_optional_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? (Datum) 0 : PG_GETARG_DATUM(n);
-}
-
-/* 22023 if the instant is after now() by more than so many seconds. */
-void
-jifen_require_past(TimestampTz at, const char *name, int tolerance)
-{
-	TimestampTz now = GetCurrentTransactionStartTimestamp();
-
-	if (at > now && at - now > tolerance * USECS_PER_SEC)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s is in the future", name),
-				 errdetail("It is %s, and it is now %s.",
-						   pstrdup(timestamptz_to_str(at)),
-						   pstrdup(timestamptz_to_str(now))),
-				 tolerance == 0 ? errhint("Give an instant that has passed.") :
-				 errhint("It may be at most %d seconds ahead (setting jifen.clock_tolerance).",
-						 tolerance)));
+	jifen_raise(jifen_check_time(PG_GETARG_TIMESTAMPTZ(n), name));
+	return PG_GETARG_TIMESTAMPTZ(n);
 }
 
 /* Raises the refusal, if there is one, as an error. */

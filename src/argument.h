@@ -15,13 +15,14 @@
 #define JIFEN_MAX_IDENTIFIER 256
 
 extern void jifen_require_writable(const char *command);
+extern JifenRefusal *jifen_refuse_null(const char *name);
+extern JifenRefusal *jifen_check_identifier(Datum value, const char *name);
+extern JifenRefusal *jifen_check_amount(PointAmount amount, const char *name);
+extern JifenRefusal *jifen_check_time(TimestampTz value, const char *name);
+extern JifenRefusal *jifen_check_past(TimestampTz at, const char *name, int tolerance);
 extern void jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern Datum jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name);
-extern Datum jifen_optional_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name);
-extern PointAmount jifen_amount_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern TimestampTz jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name);
-extern Datum jifen_optional_argument(FunctionCallInfo fcinfo, int n);
-extern void jifen_require_past(TimestampTz at, const char *name, int tolerance);
 extern void jifen_raise(const JifenRefusal *refusal);
 
 #endif							/* JIFEN_ARGUMENT_H */

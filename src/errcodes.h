@@ -9,6 +9,9 @@
 #define ERRCODE_JF_UNKNOWN_PROGRAM		MAKE_SQLSTATE('J', 'F', '0', '0', '2')
 #define ERRCODE_JF_UNKNOWN_MEMBER		MAKE_SQLSTATE('J', 'F', '0', '0', '3')
 #define ERRCODE_JF_ACCOUNT_NOT_OPEN		MAKE_SQLSTATE('J', 'F', '0', '0', '4')
+#define ERRCODE_JF_KEY_REUSED			MAKE_SQLSTATE('J', 'F', '0', '0', '5')
 #define ERRCODE_JF_OVER_REVERSED		MAKE_SQLSTATE('J', 'F', '0', '0', '6')
+#define ERRCODE_JF_NO_SUCH_HOLD			MAKE_SQLSTATE('J', 'F', '0', '0', '7')
+#define ERRCODE_JF_LIMIT_REACHED		MAKE_SQLSTATE('J', 'F', '0', '0', '9')
 
 #endif							/* JIFEN_ERRCODES_H */

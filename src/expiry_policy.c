@@ -586,17 +586,44 @@ local_midnight_passed(pg_time_t midnight, pg_tz *tz)
 /*
  * The instant from which on a credit of event_at is lapsed in a zone: where
  * the local day ends that is its last.  DT_NOEND for a policy of never.
+ * False where that is no timestamp.
  *
- * Raises 22023 where event_at is infinite, 22008 where the result is no
- * timestamp, and 0A000 for a policy that counts inactivity.
+ * The policy must not count inactivity.
  */
-TimestampTz
-jifen_expires_at(const ExpiryPolicy *policy, TimestampTz event_at, pg_tz *tz)
+bool
+jifen_last_instant(const ExpiryPolicy *policy, TimestampTz event_at, pg_tz *tz,
+				   TimestampTz *result)
 {
 	struct pg_tm tm;
 	fsec_t		fsec;
 	int			utc_offset;
 	pg_time_t	passed;
+
+	Assert(!jifen_policy_has_inactivity(policy));
+	*result = DT_NOEND;
+	if (policy->credit.count == 0)
+		return true;
+	if (timestamp2tm(event_at, &utc_offset, &tm, &fsec, NULL, tz) != 0)
+		return false;
+
+	passed = (pg_time_t) (last_day(&policy->credit, tm.tm_year, tm.tm_mon,
+								   tm.tm_mday) + 1 - UNIX_EPOCH_JDATE) *
+		SECS_PER_DAY;
+	passed = local_midnight_passed(passed, tz);
+
+	passed -= (pg_time_t) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
+		SECS_PER_DAY;
+	return !pg_mul_s64_overflow(passed, USECS_PER_SEC, result) &&
+		IS_VALID_TIMESTAMP(*result);
+}
+
+/*
+ * The same, raising 22023 where event_at is infinite, 22008 where the result
+ * is no timestamp, and 0A000 for a policy that counts inactivity.
+ */
+TimestampTz
+jifen_expires_at(const ExpiryPolicy *policy, TimestampTz event_at, pg_tz *tz)
+{
 	TimestampTz result;
 
 	if (TIMESTAMP_NOT_FINITE(event_at))
@@ -615,23 +642,7 @@ jifen_expires_at(const ExpiryPolicy *policy, TimestampTz event_at, pg_tz *tz)
 				 errhint("Use a policy that counts from the credit alone, "
 						 "such as \"12 months\".")));
 
-	if (policy->credit.count == 0)
-		return DT_NOEND;
-
-	if (timestamp2tm(event_at, &utc_offset, &tm, &fsec, NULL, tz) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("timestamp out of range")));
-
-	passed = (pg_time_t) (last_day(&policy->credit, tm.tm_year, tm.tm_mon,
-								   tm.tm_mday) + 1 - UNIX_EPOCH_JDATE) *
-		SECS_PER_DAY;
-	passed = local_midnight_passed(passed, tz);
-
-	passed -= (pg_time_t) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-		SECS_PER_DAY;
-	if (pg_mul_s64_overflow(passed, USECS_PER_SEC, &result) ||
-		!IS_VALID_TIMESTAMP(result))
+	if (!jifen_last_instant(policy, event_at, tz, &result))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("expiry out of range"),

@@ -56,6 +56,9 @@ StaticAssertDecl(sizeof(ExpiryPolicy) == 16,
 #define PG_GETARG_EXPIRY_POLICY_P(n)	DatumGetExpiryPolicyP(PG_GETARG_DATUM(n))
 #define PG_RETURN_EXPIRY_POLICY_P(x)	return ExpiryPolicyPGetDatum(x)
 
+extern bool jifen_last_instant(const ExpiryPolicy *policy,
+							   TimestampTz event_at, pg_tz *tz,
+							   TimestampTz *result);
 extern TimestampTz jifen_expires_at(const ExpiryPolicy *policy,
 									TimestampTz event_at, pg_tz *tz);
 extern bool jifen_policy_has_inactivity(const ExpiryPolicy *policy);

@@ -1,188 +1,309 @@
 /*
  * ledger.c
  *	  The verbs that write entries: arguments in, posting built, entry out.
- *
- * Each verb checks its arguments, locks the account, loads what the decision
- * needs, lets posting.c decide, stores the outcome and returns its entry.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "utils/numeric.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
 
 #include "argument.h"
-#include "settings.h"
+#include "plan.h"
+#include "post.h"
+#include "request.h"
 #include "storage.h"
 
 PG_FUNCTION_INFO_V1(earn);
 PG_FUNCTION_INFO_V1(redeem);
+PG_FUNCTION_INFO_V1(hold);
+PG_FUNCTION_INFO_V1(capture);
+PG_FUNCTION_INFO_V1(release);
 PG_FUNCTION_INFO_V1(reverse);
+PG_FUNCTION_INFO_V1(adjust);
+PG_FUNCTION_INFO_V1(import);
+PG_FUNCTION_INFO_V1(transfer);
+PG_FUNCTION_INFO_V1(post);
 
-/*
- * When the posting happened.  One that says nothing happened now, or with the
- * account's latest entry where that is later: a transaction that began before
- * another one's posting still comes after it.
- */
-static TimestampTz
-effective_event_at(const JifenAccount *account, TimestampTz event_at)
+/* A transfer_out and, in the order of its lots, the credits that it made. */
+static JifenStatement entries_of_transfer = {
+	"select e from jifen.entry e where e.account_id = $1 and e.seq = $2"
+	" union all"
+	" (select i.entry from jifen.entry o"
+	"  cross join lateral (select e as entry from jifen.entry e"
+	"    where e.account_id = o.counter_account_id and e.seq >= o.counter_seq"
+	"      and e.counter_account_id = $1 and e.counter_seq = $2 and e.kind = 'transfer_in'"
+	"    order by e.seq"
+	"    limit (select count(*) from jifen.allocation where account_id = $1 and seq = $2)) i"
+	"  where o.account_id = $1 and o.seq = $2)",
+	2, {INT8OID, INT8OID}
+};
+
+/* Posts what the verb's arguments ask for; connects to SPI and stays so. */
+static void
+post_arguments(FunctionCallInfo fcinfo, const char *verb, JifenPosting *posting)
 {
-	if (event_at != JIFEN_NO_TIME)
-		return event_at;
-	return Max(GetCurrentTransactionStartTimestamp(), account->last_event_at);
+	char		command[32];
+
+	snprintf(command, sizeof(command), "%s()", verb);
+	jifen_require_writable(command);
+	jifen_posting_of_arguments(fcinfo, verb, posting);
+	jifen_raise(posting->refusal);
+	SPI_connect();
+	if (jifen_post(posting, 1, false))
+		jifen_raise(posting->refusal);
 }
 
-/* Stores what was decided; returns the entry that the posting became. */
+/* The same; returns the entry that the posting became, or that its key had. */
 static Datum
-finish(JifenAccount *account, const JifenPosting *posting)
+post_entry(FunctionCallInfo fcinfo, const char *verb)
 {
+	JifenPosting posting;
 	Datum		result = (Datum) 0;
 
-	jifen_store(&account, 1);
-	for (int i = 0; i < account->nentries; i++)
+	post_arguments(fcinfo, verb, &posting);
+	if (posting.first)
+		result = SPI_datumTransfer(HeapTupleHeaderGetDatum(posting.first), false, -1);
+	for (int i = 0; result == (Datum) 0 && i < posting.account->nentries; i++)
 	{
-		if (account->entries[i].posting == posting)
-			result = jifen_entry_datum(account, &account->entries[i]);
+		const JifenEntry *entry = &posting.account->entries[i];
+
+		if (entry->posting == &posting && entry->is_own)
+			result = jifen_entry_datum(posting.account, entry);
 	}
 	SPI_finish();
 	return result;
 }
 
 /*
- * earn(program, member, amount, reference, source, event_at, expiry,
- *		available_at, qualifying, revenue, details) returns entry
+ * earn(program, member, amount, reference, idempotency_key, source, event_at,
+ *		expiry, available_at, qualifying, revenue, details) returns entry
  */
 Datum
 earn(PG_FUNCTION_ARGS)
 {
-	JifenPosting posting = {JIFEN_EARN};
-	JifenAccount *account;
-	Datum		program;
-	Datum		member;
-	TimestampTz event_at;
-	TimestampTz available_at;
-	const ExpiryPolicy *expiry;
-
-	jifen_require_writable("earn()");
-	program = jifen_identifier_argument(fcinfo, 0, "program");
-	member = jifen_identifier_argument(fcinfo, 1, "member");
-	posting.amount = jifen_amount_argument(fcinfo, 2, "amount");
-	posting.reference = jifen_optional_identifier_argument(fcinfo, 3, "reference");
-	posting.source = jifen_optional_identifier_argument(fcinfo, 4, "source");
-	event_at = jifen_time_argument(fcinfo, 5, "event_at");
-	jifen_require_past(event_at, "event_at", jifen_clock_tolerance);
-	expiry = PG_ARGISNULL(6) ? NULL : PG_GETARG_EXPIRY_POLICY_P(6);
-	available_at = jifen_time_argument(fcinfo, 7, "available_at");
-	posting.has_qualifying = !PG_ARGISNULL(8);
-	if (posting.has_qualifying)
-		posting.qualifying = PG_GETARG_POINT_AMOUNT(8);
-	if (posting.qualifying < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("qualifying must not be negative"),
-				 errdetail("It is " INT64_FORMAT " points.", posting.qualifying),
-				 errhint("Give 0 for points that do not count towards a tier.")));
-	posting.revenue = jifen_optional_argument(fcinfo, 9);
-	if (posting.revenue &&
-		(numeric_is_nan(DatumGetNumeric(posting.revenue)) ||
-		 numeric_is_inf(DatumGetNumeric(posting.revenue))))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("revenue must be finite"),
-				 errdetail("It is %s.",
-						   numeric_normalize(DatumGetNumeric(posting.revenue))),
-				 errhint("Give the consideration allocated to these points, in the program's currency.")));
-	posting.details = jifen_optional_argument(fcinfo, 10);
-
-	SPI_connect();
-	account = jifen_lock_or_open_account(program, member);
-	jifen_raise(jifen_require_open(account));
-	posting.event_at = effective_event_at(account, event_at);
-	posting.available_at = available_at == JIFEN_NO_TIME ? posting.event_at : available_at;
-	if (posting.available_at < posting.event_at)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("available_at is before event_at"),
-				 errdetail("The points are earned at %s and would be available from %s.",
-						   pstrdup(timestamptz_to_str(posting.event_at)),
-						   pstrdup(timestamptz_to_str(posting.available_at))),
-				 errhint("Leave available_at out for points that are available at once.")));
-	posting.expires_at = jifen_expires_at(expiry ? expiry : &account->program->expiry,
-										  posting.event_at,
-										  account->program->time_zone);
-	jifen_raise(jifen_post_earn(account, &posting));
-	PG_RETURN_DATUM(finish(account, &posting));
+	PG_RETURN_DATUM(post_entry(fcinfo, "earn"));
 }
 
-/* redeem(program, member, amount, reference, event_at, details) returns entry */
+/*
+ * redeem(program, member, amount, reference, idempotency_key, event_at,
+ *		  details) returns entry
+ */
 Datum
 redeem(PG_FUNCTION_ARGS)
 {
-	JifenPosting posting = {JIFEN_REDEEM};
-	JifenAccount *account;
-	Datum		program;
-	Datum		member;
-	TimestampTz event_at;
-
-	jifen_require_writable("redeem()");
-	program = jifen_identifier_argument(fcinfo, 0, "program");
-	member = jifen_identifier_argument(fcinfo, 1, "member");
-	posting.amount = jifen_amount_argument(fcinfo, 2, "amount");
-	posting.reference = jifen_optional_identifier_argument(fcinfo, 3, "reference");
-	event_at = jifen_time_argument(fcinfo, 4, "event_at");
-	jifen_require_past(event_at, "event_at", jifen_clock_tolerance);
-	posting.details = jifen_optional_argument(fcinfo, 5);
-
-	SPI_connect();
-	account = jifen_lock_account(program, member);
-	jifen_raise(jifen_require_open(account));
-	posting.event_at = effective_event_at(account, event_at);
-	jifen_load_spendable(account, 0, posting.amount, posting.event_at);
-	jifen_raise(jifen_post_redeem(account, &posting));
-	PG_RETURN_DATUM(finish(account, &posting));
+	PG_RETURN_DATUM(post_entry(fcinfo, "redeem"));
 }
 
-/* reverse(program, member, seq, amount, reason, event_at, details) returns entry */
+/*
+ * hold(program, member, amount, until, reference, idempotency_key, event_at,
+ *		details) returns entry
+ */
+Datum
+hold(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(post_entry(fcinfo, "hold"));
+}
+
+/*
+ * capture(program, member, hold_seq, amount, reference, idempotency_key,
+ *		   event_at, details) returns entry
+ */
+Datum
+capture(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(post_entry(fcinfo, "capture"));
+}
+
+/*
+ * release(program, member, hold_seq, reason, idempotency_key, event_at,
+ *		   details) returns entry
+ */
+Datum
+release(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(post_entry(fcinfo, "release"));
+}
+
+/*
+ * reverse(program, member, seq, amount, reason, idempotency_key, event_at,
+ *		   details, expiry) returns entry
+ */
 Datum
 reverse(PG_FUNCTION_ARGS)
 {
-	JifenPosting posting = {JIFEN_REVERSE};
-	JifenReversed reversed;
-	JifenAccount *account;
-	Datum		program;
-	Datum		member;
-	TimestampTz event_at;
-	int64		seq;
+	PG_RETURN_DATUM(post_entry(fcinfo, "reverse"));
+}
 
-	jifen_require_writable("reverse()");
-	program = jifen_identifier_argument(fcinfo, 0, "program");
-	member = jifen_identifier_argument(fcinfo, 1, "member");
-	jifen_require_argument(fcinfo, 2, "seq");
-	seq = PG_GETARG_INT64(2);
-	if (!PG_ARGISNULL(3))
-		posting.amount = jifen_amount_argument(fcinfo, 3, "amount");
-	posting.reason = jifen_optional_argument(fcinfo, 4);
-	event_at = jifen_time_argument(fcinfo, 5, "event_at");
-	jifen_require_past(event_at, "event_at", jifen_clock_tolerance);
-	posting.details = jifen_optional_argument(fcinfo, 6);
+/*
+ * adjust(program, member, amount, reason, reference, idempotency_key, source,
+ *		  event_at, expiry, available_at, qualifying, details) returns entry
+ */
+Datum
+adjust(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(post_entry(fcinfo, "adjust"));
+}
 
-	SPI_connect();
-	account = jifen_lock_account(program, member);
-	jifen_raise(jifen_require_open(account));
-	posting.event_at = effective_event_at(account, event_at);
-	if (!jifen_load_reversed(account, seq, &reversed))
+/*
+ * import(program, member, amount, expires_at, reference, idempotency_key,
+ *		  source, event_at, issued_at, expiry, available_at, qualifying,
+ *		  revenue, details) returns entry
+ */
+Datum
+import(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(post_entry(fcinfo, "import"));
+}
+
+/* Begins the rows of a function that returns a set. */
+static Tuplestorestate *
+begin_rows(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext caller;
+	Tuplestorestate *rows;
+
+	if (result == NULL || !IsA(result, ReturnSetInfo) ||
+		(result->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("set-valued function called in context that cannot accept a set"),
+				 errdetail("The function returns rows."),
+				 errhint("Call it in FROM.")));
+	caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	*tupdesc = CreateTupleDescCopy(*tupdesc);
+	rows = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+	result->returnMode = SFRM_Materialize;
+	result->setResult = rows;
+	result->setDesc = *tupdesc;
+	MemoryContextSwitchTo(caller);
+	return rows;
+}
+
+/*
+ * transfer(program, from_member, to_member, amount, reference,
+ *			idempotency_key, reason, event_at, details) returns setof entry
+ */
+Datum
+transfer(PG_FUNCTION_ARGS)
+{
+	TupleDesc	tupdesc;
+	Tuplestorestate *rows = begin_rows(fcinfo, &tupdesc);
+	JifenPosting posting;
+	Datum		values[2];
+	uint64		n;
+
+	post_arguments(fcinfo, "transfer", &posting);
+	values[0] = Int64GetDatum(posting.account->account_id);
+	values[1] = Int64GetDatum(posting.entry_seq);
+	n = jifen_execute(&entries_of_transfer, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		HeapTupleHeader header = DatumGetHeapTupleHeader(jifen_get_datum(row, 1));
+		HeapTupleData tuple = {0};
+
+		tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+		ItemPointerSetInvalid(&tuple.t_self);
+		tuple.t_data = header;
+		tuplestore_puttuple(rows, &tuple);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/* The postings of an array of type posting; null elements are refused. */
+static JifenPosting *
+postings_of_array(ArrayType *array, int *n)
+{
+	JifenPosting *postings;
+	Datum	   *elements;
+	bool	   *nulls;
+
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &elements, &nulls, n);
+	postings = palloc_extended((*n + 1) * sizeof(JifenPosting), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < *n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (nulls[i])
+			postings[i].refusal = jifen_refuse_null("posting");
+		else
+			jifen_posting_of_row(DatumGetHeapTupleHeader(elements[i]), &postings[i]);
+	}
+	return postings;
+}
+
+static bool
+skip_argument(FunctionCallInfo fcinfo, int n)
+{
+	char	   *rule;
+
+	jifen_require_argument(fcinfo, n, "on_refusal");
+	rule = text_to_cstring(PG_GETARG_TEXT_PP(n));
+	if (strcmp(rule, "abort") != 0 && strcmp(rule, "skip") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("no such entry"),
-				 errdetail("Account \"%s\" of program \"%s\" has entries 1 to " INT64_FORMAT
-						   ", and no entry " INT64_FORMAT ".",
-						   account->member, account->program->code, account->last_seq, seq),
-				 errhint("statement() lists the entries of an account.")));
-	if (reversed.kind == JIFEN_EARN)
-		jifen_load_spendable(account, seq,
-							 posting.amount ? posting.amount : reversed.amount - reversed.reversed,
-							 posting.event_at);
-	jifen_raise(jifen_post_reverse(account, &posting, &reversed));
-	PG_RETURN_DATUM(finish(account, &posting));
+				 errmsg("invalid on_refusal \"%s\"", rule),
+				 errdetail("It says what happens to the others where a posting is refused."),
+				 errhint("Use abort or skip.")));
+	return strcmp(rule, "skip") == 0;
+}
+
+/*
+ * post(postings, on_refusal) returns setof (ordinal, seq, balance, sqlstate,
+ *		message, detail)
+ */
+Datum
+post(PG_FUNCTION_ARGS)
+{
+	TupleDesc	tupdesc;
+	Tuplestorestate *rows = begin_rows(fcinfo, &tupdesc);
+	JifenPosting *postings;
+	JifenPosting *refused;
+	bool		skip;
+	int			n;
+
+	jifen_require_writable("post()");
+	jifen_require_argument(fcinfo, 0, "postings");
+	skip = skip_argument(fcinfo, 1);
+	SPI_connect();
+	postings = postings_of_array(PG_GETARG_ARRAYTYPE_P(0), &n);
+	refused = jifen_post(postings, n, skip);
+	if (refused)
+	{
+		refused->refusal->detail = psprintf("Posting %d: %s", (int) (refused - postings) + 1,
+											refused->refusal->detail);
+		jifen_raise(refused->refusal);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		const JifenPosting *posting = &postings[i];
+		Datum		values[6] = {0};
+		bool		nulls[6] = {false, true, true, true, true, true};
+
+		values[0] = Int32GetDatum(i + 1);
+		if (posting->refusal)
+		{
+			values[3] = CStringGetTextDatum(unpack_sql_state(posting->refusal->sqlerrcode));
+			values[4] = CStringGetTextDatum(posting->refusal->message);
+			values[5] = CStringGetTextDatum(posting->refusal->detail);
+			nulls[3] = nulls[4] = nulls[5] = false;
+		}
+		else
+		{
+			values[1] = Int64GetDatum(posting->entry_seq);
+			values[2] = PointAmountGetDatum(posting->entry_balance);
+			nulls[1] = nulls[2] = false;
+		}
+		tuplestore_putvalues(rows, tupdesc, values, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
 }

@@ -1,10 +1,14 @@
 /*
  * load.c
- *	  Locks accounts and loads what a posting needs of them.
+ *	  Locks accounts and loads what a posting needs of their present state.
  *
- * An account row is locked by one statement and its lots are read by the
- * next: under READ COMMITTED each statement has a snapshot of its own, so the
- * lots are those that the previous holder of the lock left.
+ * Account rows are locked by one statement and what belongs to them is read by
+ * the next: under READ COMMITTED each statement has a snapshot of its own, so
+ * the lots are those that the previous holder of the lock left.
+ *
+ * Here and in history.c, OFFSET 0 keeps a join by its whole key: on tables
+ * that were never analyzed, the planner thinks that the account alone is as
+ * good, and reads all of the account's rows for each of them.
  */
 #include "postgres.h"
 
@@ -12,28 +16,29 @@
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 
+#include "argument.h"
+#include "chain.h"
 #include "errcodes.h"
 #include "plan.h"
 #include "storage.h"
 
 /* So many lots are read at first; most redemptions need fewer. */
-#define FIRST_LOTS 16
+#define FIRST_LOTS "16"
 
 #define PROGRAM_COLUMNS \
-	"p.program_id, p.code, p.time_zone, p.expiry, p.auto_open"
+	"p.program_id, p.code, p.time_zone, p.expiry, p.auto_open," \
+	" p.overdraft, p.overdraft_limit, p.return_grace"
+#define NPROGRAM_COLUMNS 8
 #define ACCOUNT_COLUMNS \
-	"a.account_id, a.member, a.status, a.balance, a.held, a.last_seq," \
-	" a.last_activity_at, a.last_event_at"
+	"a.account_id, a.member, a.status, a.balance, a.held, a.debt, a.last_seq," \
+	" a.last_activity_at, a.last_event_at, a.head_hash, a.salt"
 
-/*
- * The entry of allocation x.  OFFSET 0 keeps the join by the whole key: on
- * tables that were never analyzed, the planner thinks that the account alone
- * is as good, and reads all of the account's entries for each allocation.
- */
-#define ENTRY_OF_ALLOCATION \
-	"select kind, event_at, reverses_seq from jifen.entry" \
-	" where account_id = x.account_id and seq = x.seq offset 0"
+/* The member is looked at again when the row is locked: it may have been renamed. */
+#define ACCOUNT_OF_MEMBER \
+	"select account_id from jifen.account" \
+	" where program_id = p.program_id and member = w.member offset 0"
 
 static JifenStatement load_program = {
 	"select " PROGRAM_COLUMNS
@@ -41,13 +46,24 @@ static JifenStatement load_program = {
 	1, {TEXTOID}
 };
 
-static JifenStatement lock_account = {
+/* The places of those pairs of program and member that have accounts. */
+static JifenStatement find_accounts = {
+	"select w.place"
+	" from unnest($1, $2) with ordinality w (code, member, place)"
+	" join jifen.program p on p.code = w.code"
+	" cross join lateral (" ACCOUNT_OF_MEMBER ") f",
+	2, {TEXTARRAYOID, TEXTARRAYOID}
+};
+
+static JifenStatement lock_members = {
 	"select " PROGRAM_COLUMNS ", " ACCOUNT_COLUMNS
-	" from jifen.program p"
-	" join jifen.account a on a.program_id = p.program_id"
-	" where p.code = $1 and a.member = $2"
+	" from unnest($1, $2) w (code, member)"
+	" join jifen.program p on p.code = w.code"
+	" cross join lateral (" ACCOUNT_OF_MEMBER ") f"
+	" join jifen.account a on a.account_id = f.account_id and a.member = w.member"
+	" order by a.account_id"
 	" for no key update of a",
-	2, {TEXTOID, TEXTOID}
+	2, {TEXTARRAYOID, TEXTARRAYOID}
 };
 
 static JifenStatement lock_accounts = {
@@ -60,114 +76,33 @@ static JifenStatement lock_accounts = {
 	1, {INT8ARRAYOID}
 };
 
-static JifenStatement open_account = {
+static JifenStatement open_accounts = {
 	"with opened as ("
-	"  insert into jifen.account (program_id, member) values ($1, $2)"
+	"  insert into jifen.account (program_id, member, salt)"
+	"  select program_id, member, salt from unnest($1, $2, $4) w (program_id, member, salt)"
+	"  order by program_id, member collate \"C\""
 	"  on conflict (program_id, member) do nothing"
 	"  returning account_id)"
 	" insert into jifen.status_change (account_id, change_no, status, actor)"
-	" select account_id, 1, 'open', $3 from opened",
-	3, {INT4OID, TEXTOID, TEXTOID}
+	" select account_id, 1, 'open', $3 from opened"
+	" returning account_id",
+	4, {INT4ARRAYOID, TEXTARRAYOID, TEXTOID, BYTEAARRAYOID}
 };
 
-static JifenStatement load_spendable_lots = {
-	"select seq, expires_at, available_at, remaining"
-	" from jifen.lot"
-	" where account_id = $1 and expires_at > $2 and available_at <= $2"
+static JifenStatement load_first_lots = {
+	"select l.account_id, l.seq, l.expires_at, l.available_at, l.remaining"
+	" from unnest($1, $2) w (account_id, at)"
+	" cross join lateral (select * from jifen.lot"
+	"   where account_id = w.account_id and expires_at > w.at"
+	"   order by expires_at, seq limit " FIRST_LOTS ") l",
+	2, {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
+};
+
+static JifenStatement load_all_lots = {
+	"select account_id, seq, expires_at, available_at, remaining"
+	" from jifen.lot where account_id = $1"
 	" order by expires_at, seq",
-	2, {INT8OID, TIMESTAMPTZOID}
-};
-
-static JifenStatement load_own_lot = {
-	"select e.seq, e.expires_at, e.available_at, l.remaining"
-	" from jifen.entry e"
-	" left join jifen.lot l on l.account_id = $1 and l.expires_at = e.expires_at and l.seq = e.seq"
-	" where e.account_id = $1 and e.seq = $2",
-	2, {INT8OID, INT8OID}
-};
-
-/*
- * What may be taken of each credit at a business time $2 from which on other
- * postings have happened: the least that was left of it at any time since,
- * expiry apart.  The credit of $3 counts even where it is not spendable.
- */
-static JifenStatement load_spendable_history = {
-	"with taken as ("
-	"  select x.lot_seq,"
-	"         sum(x.amount) over (partition by x.lot_seq"
-	"                             order by greatest(e.event_at, $2)) as total"
-	"  from jifen.allocation x"
-	"  cross join lateral (" ENTRY_OF_ALLOCATION ") e"
-	"  where x.account_id = $1 and e.kind not in ('expire', 'reinstate')),"
-	" history as ("
-	"  select e.seq, e.expires_at, e.available_at, e.amount, null::jifen.point_amount as total"
-	"  from jifen.entry e"
-	"  where e.account_id = $1 and e.kind = 'earn' and e.event_at <= $2"
-	"    and (e.seq = $3 or (e.available_at <= $2 and e.expires_at > $2))"
-	"  union all"
-	"  select lot_seq, null, null, null, total from taken),"
-	" credit as ("
-	"  select seq, min(expires_at) as expires_at, min(available_at) as available_at,"
-	"         max(amount) - coalesce(max(total), 0) as takeable"
-	"  from history group by seq having count(expires_at) > 0)"
-	" select c.seq, c.expires_at, c.available_at, l.remaining, c.takeable"
-	" from credit c"
-	" left join jifen.lot l on l.account_id = $1 and l.expires_at = c.expires_at and l.seq = c.seq"
-	" where c.takeable > 0"
-	" order by c.expires_at, c.seq",
-	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
-};
-
-/* What expiry booked after $2, and of the lot of $3 at any time. */
-static JifenStatement load_booked_expiry = {
-	"select case e.kind when 'expire' then x.seq else e.reverses_seq end as expire_seq,"
-	"       min(e.event_at), x.lot_seq, sum(x.amount)"
-	" from jifen.allocation x"
-	" cross join lateral (" ENTRY_OF_ALLOCATION ") e"
-	" where x.account_id = $1 and e.kind in ('expire', 'reinstate')"
-	"   and (e.event_at > $2 or x.lot_seq = $3)"
-	" group by 1, x.lot_seq"
-	" having sum(x.amount) > 0"
-	" order by 2, 1, x.lot_seq",
-	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
-};
-
-/* Of the lots that were earned by $2. */
-static JifenStatement load_figures = {
-	"select sum(l.remaining) filter (where l.expires_at > $2 and l.available_at > $2),"
-	"       sum(l.remaining) filter (where l.expires_at <= $2)"
-	" from jifen.lot l"
-	" cross join lateral (select event_at from jifen.entry"
-	"   where account_id = l.account_id and seq = l.seq offset 0) e"
-	" where l.account_id = $1 and e.event_at <= $2",
-	2, {INT8OID, TIMESTAMPTZOID}
-};
-
-static JifenStatement load_reversed = {
-	"select e.kind, e.amount, e.qualifying, e.event_at,"
-	"       (select sum(r.amount) from jifen.entry r"
-	"        where r.account_id = $1 and r.reverses_seq = $2 and r.kind = 'reverse')"
-	" from jifen.entry e where e.account_id = $1 and e.seq = $2",
-	2, {INT8OID, INT8OID}
-};
-
-static JifenStatement load_returnable_lots = {
-	"with concerned as ("
-	"  select $2 as seq"
-	"  union all"
-	"  select r.seq from jifen.entry r"
-	"  where r.account_id = $1 and r.reverses_seq = $2 and r.kind = 'reverse')"
-	" select c.seq, c.expires_at, c.available_at, l.remaining, x.amount"
-	" from (select a.lot_seq, sum(a.amount) as amount"
-	"       from concerned"
-	"       cross join lateral (select lot_seq, amount from jifen.allocation"
-	"         where account_id = $1 and seq = concerned.seq offset 0) a"
-	"       group by a.lot_seq having sum(a.amount) > 0) x"
-	" cross join lateral (select seq, expires_at, available_at from jifen.entry"
-	"   where account_id = $1 and seq = x.lot_seq offset 0) c"
-	" left join jifen.lot l on l.account_id = $1 and l.expires_at = c.expires_at and l.seq = c.seq"
-	" order by c.expires_at, c.seq",
-	2, {INT8OID, INT8OID}
+	1, {INT8OID}
 };
 
 static JifenStatement load_lapsed_lots = {
@@ -178,38 +113,174 @@ static JifenStatement load_lapsed_lots = {
 	2, {INT8ARRAYOID, TIMESTAMPTZOID}
 };
 
+static JifenStatement load_origins = {
+	"select $1, c.seq, c.expires_at, c.available_at, null, coalesce(c.issued_at, c.event_at), c.source"
+	" from unnest($2) w (seq)"
+	" cross join lateral (select * from jifen.entry"
+	"   where account_id = $1 and seq = w.seq offset 0) c",
+	2, {INT8OID, INT8ARRAYOID}
+};
+
+static JifenStatement load_holds = {
+	"select h.account_id, h.seq, h.until, h.amount, e.event_at"
+	" from jifen.hold h"
+	" cross join lateral (select event_at from jifen.entry"
+	"   where account_id = h.account_id and seq = h.seq offset 0) e"
+	" where h.account_id = any ($1)"
+	" order by h.account_id, h.seq",
+	1, {INT8ARRAYOID}
+};
+
+static JifenStatement load_held_lots = {
+	"select w.account_id, c.seq, c.expires_at, c.available_at, l.remaining,"
+	"       coalesce(c.issued_at, c.event_at), c.source, w.seq, x.amount"
+	" from unnest($1, $2) w (account_id, seq)"
+	" cross join lateral (select lot_seq, amount from jifen.allocation"
+	"   where account_id = w.account_id and seq = w.seq offset 0) x"
+	" cross join lateral (select * from jifen.entry"
+	"   where account_id = w.account_id and seq = x.lot_seq offset 0) c"
+	" left join jifen.lot l on l.account_id = w.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
+	" order by w.account_id, w.seq, c.expires_at, c.seq",
+	2, {INT8ARRAYOID, INT8ARRAYOID}
+};
+
+static JifenStatement load_debts = {
+	"select d.account_id, d.seq, d.remaining, e.event_at"
+	" from jifen.debt d"
+	" cross join lateral (select event_at from jifen.entry"
+	"   where account_id = d.account_id and seq = d.seq offset 0) e"
+	" where d.account_id = any ($1)"
+	" order by d.account_id, d.seq",
+	1, {INT8ARRAYOID}
+};
+
+/* Adds an account with the number or text of what is wanted of it. */
+void
+jifen_add_key(JifenKeys *keys, int64 account_id, Datum value)
+{
+	if (keys->n == keys->max)
+	{
+		keys->max = Max(8, keys->max * 2);
+		keys->account_ids = keys->n == 0 ? palloc(keys->max * sizeof(int64)) :
+			repalloc(keys->account_ids, keys->max * sizeof(int64));
+		keys->values = keys->n == 0 ? palloc(keys->max * sizeof(Datum)) :
+			repalloc(keys->values, keys->max * sizeof(Datum));
+	}
+	keys->account_ids[keys->n] = account_id;
+	keys->values[keys->n++] = value;
+}
+
+static JifenOverdraft
+overdraft_from_name(const char *name)
+{
+	return strcmp(name, "debt") == 0 ? JIFEN_OVERDRAFT_DEBT :
+		strcmp(name, "forgive") == 0 ? JIFEN_OVERDRAFT_FORGIVE : JIFEN_OVERDRAFT_REFUSE;
+}
+
 /* The program of a result row that begins with PROGRAM_COLUMNS. */
 static JifenProgram *
 program_of_row(uint64 row)
 {
-	JifenProgram *program = palloc(sizeof(JifenProgram));
+	JifenProgram *program = palloc0(sizeof(JifenProgram));
 
 	program->program_id = DatumGetInt32(jifen_get_datum(row, 1));
 	program->code = jifen_get_string(row, 2);
 	program->time_zone = jifen_time_zone(jifen_get_string(row, 3));
 	program->expiry = *DatumGetExpiryPolicyP(jifen_get_datum(row, 4));
 	program->auto_open = DatumGetBool(jifen_get_datum(row, 5));
+	program->overdraft = overdraft_from_name(jifen_get_string(row, 6));
+	program->overdraft_limit = jifen_get_int64(row, 7);
+	program->has_return_grace = !jifen_is_null(row, 8);
+	if (program->has_return_grace)
+		program->return_grace = *DatumGetExpiryPolicyP(jifen_get_datum(row, 8));
 	return program;
 }
 
 /* The account of a result row of PROGRAM_COLUMNS and ACCOUNT_COLUMNS. */
 static JifenAccount *
-account_of_row(uint64 row)
+account_of_row(uint64 row, const JifenProgram *program)
 {
 	JifenAccount *account = palloc0(sizeof(JifenAccount));
-	char	   *status = jifen_get_string(row, 8);
+	int			column = NPROGRAM_COLUMNS;
+	char	   *status;
 
-	account->program = program_of_row(row);
-	account->account_id = jifen_get_int64(row, 6);
-	account->member = jifen_get_string(row, 7);
+	account->program = program;
+	account->account_id = jifen_get_int64(row, ++column);
+	account->member = jifen_get_string(row, ++column);
+	status = jifen_get_string(row, ++column);
 	account->status = strcmp(status, "open") == 0 ? JIFEN_OPEN :
 		strcmp(status, "frozen") == 0 ? JIFEN_FROZEN : JIFEN_CLOSED;
-	account->balance = jifen_get_int64(row, 9);
-	account->held = jifen_get_int64(row, 10);
-	account->last_seq = jifen_get_int64(row, 11);
-	account->last_activity_at = jifen_get_time(row, 12);
-	account->last_event_at = jifen_get_time(row, 13);
+	account->balance = jifen_get_int64(row, ++column);
+	account->held = jifen_get_int64(row, ++column);
+	account->debt = jifen_get_int64(row, ++column);
+	account->last_seq = jifen_get_int64(row, ++column);
+	account->last_activity_at = jifen_get_time(row, ++column);
+	account->last_event_at = jifen_get_time(row, ++column);
+	if (!jifen_is_null(row, ++column))
+		jifen_copy_hash(&account->head_hash, DatumGetByteaPP(jifen_get_datum(row, column)));
+	if (!jifen_is_null(row, ++column))
+		account->salt = DatumGetByteaPCopy(jifen_get_datum(row, column));
+	account->known_to = JIFEN_NO_TIME;
 	return account;
+}
+
+/* The accounts of the latest result, which share what programs they have in common. */
+static JifenAccount **
+accounts_of_result(int *n)
+{
+	JifenAccount **accounts = palloc((SPI_processed + 1) * sizeof(JifenAccount *));
+	List	   *programs = NIL;
+
+	*n = (int) SPI_processed;
+	for (int i = 0; i < *n; i++)
+	{
+		int32		program_id = DatumGetInt32(jifen_get_datum(i, 1));
+		JifenProgram *program = NULL;
+		ListCell   *lc;
+
+		foreach(lc, programs)
+		{
+			if (((JifenProgram *) lfirst(lc))->program_id == program_id)
+				program = lfirst(lc);
+		}
+		if (program == NULL)
+		{
+			program = program_of_row(i);
+			programs = lappend(programs, program);
+		}
+		accounts[i] = account_of_row(i, program);
+	}
+	return accounts;
+}
+
+/* The program of that code, NULL if there is none. */
+JifenProgram *
+jifen_find_program(Datum program)
+{
+	Datum		values[] = {program};
+
+	return jifen_execute(&load_program, values, NULL, false, 0) > 0 ? program_of_row(0) : NULL;
+}
+
+JifenRefusal *
+jifen_refuse_unknown_program(Datum program)
+{
+	char	   *code = TextDatumGetCString(program);
+
+	return jifen_refuse(ERRCODE_JF_UNKNOWN_PROGRAM,
+						psprintf("unknown program \"%s\"", code),
+						psprintf("No program has the code \"%s\".", code),
+						psprintf("create_program() creates one; codes are case-sensitive."));
+}
+
+JifenRefusal *
+jifen_refuse_unknown_member(const JifenProgram *program, Datum member)
+{
+	return jifen_refuse(ERRCODE_JF_UNKNOWN_MEMBER,
+						psprintf("unknown member \"%s\"", TextDatumGetCString(member)),
+						psprintf("Program \"%s\" has no account of member \"%s\".",
+								 program->code, TextDatumGetCString(member)),
+						psprintf("open_account() opens one; earn() and import() do too where the program's auto_open is true."));
 }
 
 /*
@@ -222,15 +293,7 @@ jifen_load_program(Datum program, bool read_only)
 	Datum		values[] = {program};
 
 	if (jifen_execute(&load_program, values, NULL, read_only, 0) == 0)
-	{
-		char	   *code = TextDatumGetCString(program);
-
-		ereport(ERROR,
-				(errcode(ERRCODE_JF_UNKNOWN_PROGRAM),
-				 errmsg("unknown program \"%s\"", code),
-				 errdetail("No program has the code \"%s\".", code),
-				 errhint("create_program() creates one; codes are case-sensitive.")));
-	}
+		jifen_raise(jifen_refuse_unknown_program(program));
 	return program_of_row(0);
 }
 
@@ -238,14 +301,8 @@ jifen_load_program(Datum program, bool read_only)
 void
 jifen_report_unknown(Datum program, Datum member)
 {
-	char	   *code = jifen_load_program(program, false)->code;
-
-	ereport(ERROR,
-			(errcode(ERRCODE_JF_UNKNOWN_MEMBER),
-			 errmsg("unknown member \"%s\"", TextDatumGetCString(member)),
-			 errdetail("Program \"%s\" has no account of member \"%s\".",
-					   code, TextDatumGetCString(member)),
-			 errhint("open_account() opens one; earn() does too where the program's auto_open is true.")));
+	jifen_raise(jifen_refuse_unknown_member(jifen_load_program(program, false), member));
+	pg_unreachable();
 }
 
 /*
@@ -255,39 +312,22 @@ jifen_report_unknown(Datum program, Datum member)
 JifenAccount *
 jifen_lock_account(Datum program, Datum member)
 {
-	Datum		values[] = {program, member};
+	int			n;
+	JifenAccount **accounts = jifen_lock_members(&program, &member, 1, &n);
 
-	if (jifen_execute(&lock_account, values, NULL, false, 0) == 0)
+	if (n == 0)
 		jifen_report_unknown(program, member);
-	return account_of_row(0);
+	return accounts[0];
 }
 
-/* The same, opening the account first where the program opens by itself. */
-JifenAccount *
-jifen_lock_or_open_account(Datum program, Datum member)
+Datum
+jifen_text_array(const Datum *values, int n)
 {
-	Datum		values[] = {program, member};
-	JifenProgram *opener;
-
-	if (jifen_execute(&lock_account, values, NULL, false, 0) > 0)
-		return account_of_row(0);
-	opener = jifen_load_program(program, false);
-	if (opener->auto_open)
-		jifen_open_account(opener, member);
-	return jifen_lock_account(program, member);
+	return PointerGetDatum(construct_array((Datum *) values, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* Opens the member's account unless there is one, of whatever status. */
-void
-jifen_open_account(const JifenProgram *program, Datum member)
-{
-	Datum		values[] = {Int32GetDatum(program->program_id), member, jifen_actor()};
-
-	jifen_execute(&open_account, values, NULL, false, 0);
-}
-
-static Datum
-int8_array(const int64 *values, int n)
+Datum
+jifen_int8_array(const int64 *values, int n)
 {
 	Datum	   *elements = palloc(n * sizeof(Datum));
 
@@ -297,6 +337,67 @@ int8_array(const int64 *values, int n)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+static Datum
+account_id_array(JifenAccount **accounts, int n)
+{
+	int64	   *account_ids = palloc((n + 1) * sizeof(int64));
+
+	for (int i = 0; i < n; i++)
+		account_ids[i] = accounts[i]->account_id;
+	return jifen_int8_array(account_ids, n);
+}
+
+/* Which of these pairs of program and member have accounts. */
+void
+jifen_find_accounts(const Datum *programs, const Datum *members, int n, bool *exist)
+{
+	Datum		values[] = {jifen_text_array(programs, n), jifen_text_array(members, n)};
+
+	memset(exist, false, n * sizeof(bool));
+	jifen_execute(&find_accounts, values, NULL, false, 0);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		exist[jifen_get_int64(row, 1) - 1] = true;
+}
+
+/*
+ * Locks the accounts of these pairs of program and member, in account order,
+ * as jifen_lock_account() does, and leaves out pairs that have none.
+ */
+JifenAccount **
+jifen_lock_members(const Datum *programs, const Datum *members, int n, int *nlocked)
+{
+	Datum		values[] = {jifen_text_array(programs, n), jifen_text_array(members, n)};
+
+	jifen_execute(&lock_members, values, NULL, false, 0);
+	return accounts_of_result(nlocked);
+}
+
+/*
+ * Opens accounts of these members unless there are any, of whatever status.
+ * Returns how many, and their numbers.
+ */
+int
+jifen_open_accounts(const int32 *program_ids, const Datum *members, int n, int64 *opened)
+{
+	Datum	   *ids = palloc(n * sizeof(Datum));
+	Datum	   *salts = palloc(n * sizeof(Datum));
+	Datum		values[4];
+
+	for (int i = 0; i < n; i++)
+	{
+		ids[i] = Int32GetDatum(program_ids[i]);
+		salts[i] = jifen_new_salt();
+	}
+	values[0] = PointerGetDatum(construct_array(ids, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	values[1] = jifen_text_array(members, n);
+	values[2] = jifen_actor();
+	values[3] = PointerGetDatum(construct_array(salts, n, BYTEAOID, -1, false, TYPALIGN_INT));
+	jifen_execute(&open_accounts, values, NULL, false, 0);
+	for (uint64 row = 0; row < SPI_processed; row++)
+		opened[row] = jifen_get_int64(row, 1);
+	return (int) SPI_processed;
+}
+
 /*
  * Locks those of the accounts that nobody else holds, in account order, and
  * leaves the others out.
@@ -304,219 +405,222 @@ int8_array(const int64 *values, int n)
 JifenAccount **
 jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked)
 {
-	Datum		values[] = {int8_array(account_ids, n)};
-	JifenAccount **accounts;
+	Datum		values[] = {jifen_int8_array(account_ids, n)};
 
-	*nlocked = (int) jifen_execute(&lock_accounts, values, NULL, false, 0);
-	accounts = palloc((*nlocked + 1) * sizeof(JifenAccount *));
-	for (int i = 0; i < *nlocked; i++)
-		accounts[i] = account_of_row(i);
-	return accounts;
+	jifen_execute(&lock_accounts, values, NULL, false, 0);
+	return accounts_of_result(nlocked);
 }
 
-/* The lot of a result row of seq, expires_at, available_at, remaining. */
-static JifenLot
-lot_of_row(uint64 row, int first_column)
+static int
+compare_account_id(const void *key, const void *element)
+{
+	int64		account_id = *(const int64 *) key;
+	int64		other = (*(JifenAccount *const *) element)->account_id;
+
+	return account_id < other ? -1 : account_id > other;
+}
+
+/* The account of that number, NULL if it is not among them. */
+JifenAccount *
+jifen_account_of_id(JifenAccount **accounts, int naccounts, int64 account_id)
+{
+	JifenAccount **found = bsearch(&account_id, accounts, naccounts,
+								   sizeof(JifenAccount *), compare_account_id);
+
+	return found ? *found : NULL;
+}
+
+/*
+ * The lot of a result row of account_id, seq, expires_at, available_at,
+ * remaining and, with its origin, issued_at and source.
+ */
+JifenLot *
+jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin)
 {
 	JifenLot	lot = {0};
 
-	lot.seq = jifen_get_int64(row, first_column);
-	lot.expires_at = jifen_get_time(row, first_column + 1);
-	lot.available_at = jifen_get_time(row, first_column + 2);
-	lot.stored = lot.remaining = jifen_get_int64(row, first_column + 3);
-	return lot;
+	lot.seq = jifen_get_int64(row, 2);
+	lot.expires_at = jifen_get_time(row, 3);
+	lot.available_at = jifen_get_time(row, 4);
+	lot.stored = lot.remaining = jifen_get_int64(row, 5);
+	lot.has_origin = has_origin;
+	if (has_origin)
+	{
+		lot.issued_at = jifen_get_time(row, 6);
+		if (!jifen_is_null(row, 7))
+			lot.source = datumCopy(jifen_get_datum(row, 7), false, -1);
+	}
+	return jifen_add_lot(account, &lot);
 }
 
 /*
- * Loads lots in spending order until they cover amount, a few at first; the
- * lot of own_seq is left out.  Returns what they cannot cover.
- */
-static PointAmount
-load_from_lots(JifenAccount *account, int64 own_seq, PointAmount amount,
-			   TimestampTz at)
-{
-	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
-	uint64		limit = FIRST_LOTS;
-	PointAmount missing;
-
-	for (;;)
-	{
-		uint64		n = jifen_execute(&load_spendable_lots, values, NULL, false, limit);
-
-		missing = amount;
-		account->nlots = 0;
-		for (uint64 row = 0; row < n && missing > 0; row++)
-		{
-			JifenLot	lot = lot_of_row(row, 1);
-
-			if (lot.seq == own_seq)
-				continue;
-			lot.takeable = lot.remaining;
-			missing -= Min(missing, lot.takeable);
-			jifen_add_lot(account, &lot);
-		}
-		if (missing == 0 || limit == 0 || n < limit)
-			return missing;
-		limit = 0;
-	}
-}
-
-/*
- * The same, the lot of own_seq first.  It must not have lapsed: what is left
- * of it is then in the table and nowhere else.
- */
-static PointAmount
-load_own_and_from_lots(JifenAccount *account, JifenLot *own, PointAmount amount,
-					   TimestampTz at)
-{
-	PointAmount missing = 0;
-
-	Assert(at < own->expires_at);
-	own->takeable = own->remaining;
-	if (own->takeable < amount)
-		missing = load_from_lots(account, own->seq, amount - own->takeable, at);
-	jifen_add_lot(account, own);
-	return missing;
-}
-
-/* The same from the journal, with what expiry has booked of those lots since. */
-static PointAmount
-load_from_history(JifenAccount *account, int64 own_seq, PointAmount amount,
-				  TimestampTz at)
-{
-	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(at),
-	Int64GetDatum(own_seq)};
-	uint64		n = jifen_execute(&load_spendable_history, values, NULL, false, 0);
-	PointAmount missing = amount;
-
-	for (uint64 row = 0; row < n; row++)
-	{
-		JifenLot	lot = lot_of_row(row, 1);
-
-		lot.takeable = jifen_get_int64(row, 5);
-		missing -= Min(missing, lot.takeable);
-		jifen_add_lot(account, &lot);
-	}
-
-	n = jifen_execute(&load_booked_expiry, values, NULL, false, 0);
-	for (uint64 row = 0; row < n; row++)
-	{
-		JifenBookedExpiry booked;
-
-		booked.expire_seq = jifen_get_int64(row, 1);
-		booked.event_at = jifen_get_time(row, 2);
-		booked.lot_seq = jifen_get_int64(row, 3);
-		booked.amount = jifen_get_int64(row, 4);
-		jifen_add_booked(account, &booked);
-	}
-	return missing;
-}
-
-/*
- * Loads what a debit of amount at that time may take, in spending order and,
- * where own_seq is not 0, the lot of that credit whatever its state.  Where
- * the lots do not suffice, all are loaded and the figures for a refusal too.
- *
- * From the account's latest event on, what is open is what there is, but for
- * what expiry has booked of a lapsed own lot.  Before it the journal tells
- * what was there then and nobody has taken since.
+ * Loads of each account that is named in from the first lots that lapse after
+ * that instant, at most FIRST_LOTS.
  */
 void
-jifen_load_spendable(JifenAccount *account, int64 own_seq, PointAmount amount,
-					 TimestampTz at)
+jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *from)
 {
-	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(at)};
-	JifenLot	own = {0};
-	PointAmount missing;
+	Datum		values[2];
+	uint64		n;
 
-	if (own_seq != 0 && at >= account->last_event_at)
-	{
-		Datum		find[] = {Int64GetDatum(account->account_id), Int64GetDatum(own_seq)};
-
-		jifen_execute(&load_own_lot, find, NULL, false, 0);
-		own = lot_of_row(0, 1);
-	}
-
-	if (at < account->last_event_at || (own.seq != 0 && own.expires_at <= at))
-		missing = load_from_history(account, own_seq, amount, at);
-	else if (own.seq != 0)
-		missing = load_own_and_from_lots(account, &own, amount, at);
-	else
-		missing = load_from_lots(account, 0, amount, at);
-	if (missing == 0)
+	if (from->n == 0)
 		return;
+	values[0] = jifen_int8_array(from->account_ids, from->n);
+	values[1] = PointerGetDatum(construct_array(from->values, from->n, TIMESTAMPTZOID, sizeof(TimestampTz),
+												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	n = jifen_execute(&load_first_lots, values, NULL, false, 0);
+	for (int i = 0; i < from->n; i++)
+		jifen_account_of_id(accounts, naccounts, from->account_ids[i])->known_from =
+			DatumGetTimestampTz(from->values[i]);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenAccount *account = jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1));
+		JifenLot   *lot = jifen_add_lot_of_row(account, row, false);
+
+		account->known_to = lot->expires_at;
+		account->known_to_seq = lot->seq;
+	}
+}
+
+void
+jifen_load_all_lots(JifenAccount *account)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id)};
+	uint64		n;
+
+	if (account->has_all_lots)
+		return;
+	n = jifen_execute(&load_all_lots, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+		jifen_add_lot_of_row(account, row, false);
+	account->has_all_lots = true;
+}
+
+/* Loads when and by which channel the points of the lots in memory were issued. */
+void
+jifen_load_origins(JifenAccount *account)
+{
+	int64	   *seqs = palloc((account->nlots + 1) * sizeof(int64));
+	int			nseqs = 0;
+	Datum		values[2];
+	uint64		n;
 
 	for (int i = 0; i < account->nlots; i++)
 	{
-		const JifenLot *lot = &account->lots[i];
-
-		if (lot->available_at <= at && at < lot->expires_at)
-			account->available = jifen_add(account->available, lot->takeable);
+		if (!account->lots[i].has_origin)
+			seqs[nseqs++] = account->lots[i].seq;
 	}
-	jifen_execute(&load_figures, values, NULL, false, 0);
-	account->pending = jifen_get_int64(0, 1);
-	account->lapsed = jifen_get_int64(0, 2);
-}
-
-static PointAmount
-without_sign(PointAmount amount)
-{
-	return amount < 0 ? -amount : amount;
-}
-
-/*
- * Loads the entry that is to be reversed and, of a redeem, the lots that it
- * took from.  False if the account has no such entry.
- */
-bool
-jifen_load_reversed(JifenAccount *account, int64 seq, JifenReversed *reversed)
-{
-	Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(seq)};
-	uint64		n;
-
-	if (jifen_execute(&load_reversed, values, NULL, false, 0) == 0)
-		return false;
-	reversed->seq = seq;
-	reversed->kind = jifen_kind_from_name(jifen_get_string(0, 1));
-	reversed->amount = without_sign(jifen_get_int64(0, 2));
-	reversed->has_qualifying = !jifen_is_null(0, 3);
-	reversed->qualifying = jifen_get_int64(0, 3);
-	reversed->event_at = jifen_get_time(0, 4);
-	reversed->reversed = without_sign(jifen_get_int64(0, 5));
-	if (reversed->kind != JIFEN_REDEEM)
-		return true;
-
-	n = jifen_execute(&load_returnable_lots, values, NULL, false, 0);
+	if (nseqs == 0)
+		return;
+	values[0] = Int64GetDatum(account->account_id);
+	values[1] = jifen_int8_array(seqs, nseqs);
+	n = jifen_execute(&load_origins, values, NULL, false, 0);
 	for (uint64 row = 0; row < n; row++)
-	{
-		JifenLot	lot = lot_of_row(row, 1);
-
-		lot.returnable = jifen_get_int64(row, 5);
-		jifen_add_lot(account, &lot);
-	}
-	return true;
+		jifen_add_lot_of_row(account, row, true);
 }
 
-/* Loads into each account, given in account order, its lots lapsed by as_of. */
+/* Loads into each account its lots lapsed by as_of. */
 void
 jifen_load_lapsed(JifenAccount **accounts, int naccounts, TimestampTz as_of)
 {
-	int64	   *account_ids = palloc((naccounts + 1) * sizeof(int64));
-	Datum		values[2];
-	uint64		n;
-	int			a = 0;
+	Datum		values[] = {account_id_array(accounts, naccounts), TimestampTzGetDatum(as_of)};
+	uint64		n = jifen_execute(&load_lapsed_lots, values, NULL, false, 0);
+	JifenAccount **account = accounts;
 
-	for (int i = 0; i < naccounts; i++)
-		account_ids[i] = accounts[i]->account_id;
-	values[0] = int8_array(account_ids, naccounts);
-	values[1] = TimestampTzGetDatum(as_of);
-	n = jifen_execute(&load_lapsed_lots, values, NULL, false, 0);
 	for (uint64 row = 0; row < n; row++)
 	{
-		JifenLot	lot = lot_of_row(row, 2);
+		while ((*account)->account_id != jifen_get_int64(row, 1))
+			account++;
+		jifen_add_lot_of_row(*account, row, false);
+	}
+}
 
-		while (accounts[a]->account_id != jifen_get_int64(row, 1))
-			a++;
-		jifen_add_lot(accounts[a], &lot);
+/*
+ * Loads the open holds of the accounts that have any; of those that are due by
+ * then or named, also what they took of which lots.
+ */
+void
+jifen_load_holds(JifenAccount **accounts, int naccounts, const JifenKeys *named,
+				 TimestampTz due)
+{
+	JifenAccount **holders = palloc((naccounts + 1) * sizeof(JifenAccount *));
+	int			nholders = 0;
+	JifenKeys	wanted = {0};
+	int64	   *seqs;
+	Datum		values[2];
+	uint64		n;
+
+	for (int i = 0; i < naccounts; i++)
+	{
+		if (accounts[i]->held > 0)
+			holders[nholders++] = accounts[i];
+	}
+	if (nholders == 0)
+		return;
+	values[0] = account_id_array(holders, nholders);
+	n = jifen_execute(&load_holds, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenAccount *account = jifen_account_of_id(holders, nholders, jifen_get_int64(row, 1));
+		JifenHold	hold = {0};
+
+		hold.seq = jifen_get_int64(row, 2);
+		hold.until = jifen_get_time(row, 3);
+		hold.stored = hold.amount = jifen_get_int64(row, 4);
+		hold.event_at = jifen_get_time(row, 5);
+		hold.has_taken = hold.until <= due;
+		for (int i = 0; i < named->n && !hold.has_taken; i++)
+			hold.has_taken = named->account_ids[i] == account->account_id &&
+				DatumGetInt64(named->values[i]) == hold.seq;
+		jifen_add_hold(account, &hold);
+		if (hold.has_taken)
+			jifen_add_key(&wanted, account->account_id, Int64GetDatum(hold.seq));
+	}
+	if (wanted.n == 0)
+		return;
+
+	seqs = palloc(wanted.n * sizeof(int64));
+	for (int i = 0; i < wanted.n; i++)
+		seqs[i] = DatumGetInt64(wanted.values[i]);
+	values[0] = jifen_int8_array(wanted.account_ids, wanted.n);
+	values[1] = jifen_int8_array(seqs, wanted.n);
+	n = jifen_execute(&load_held_lots, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenAccount *account = jifen_account_of_id(holders, nholders, jifen_get_int64(row, 1));
+		JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
+		JifenHold  *hold = jifen_find_hold(account, jifen_get_int64(row, 8));
+
+		jifen_add_taken(&hold->taken, &hold->ntaken, lot, jifen_get_int64(row, 9));
+	}
+}
+
+/* Loads the open debts of the accounts that have any. */
+void
+jifen_load_debts(JifenAccount **accounts, int naccounts)
+{
+	JifenAccount **debtors = palloc((naccounts + 1) * sizeof(JifenAccount *));
+	int			ndebtors = 0;
+	Datum		values[1];
+	uint64		n;
+
+	for (int i = 0; i < naccounts; i++)
+	{
+		if (accounts[i]->debt > 0)
+			debtors[ndebtors++] = accounts[i];
+	}
+	if (ndebtors == 0)
+		return;
+	values[0] = account_id_array(debtors, ndebtors);
+	n = jifen_execute(&load_debts, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenAccount *account = jifen_account_of_id(debtors, ndebtors, jifen_get_int64(row, 1));
+		JifenDebt	debt = {0};
+
+		debt.seq = jifen_get_int64(row, 2);
+		debt.stored = debt.remaining = jifen_get_int64(row, 3);
+		debt.event_at = jifen_get_time(row, 4);
+		jifen_add_debt(account, &debt);
 	}
 }

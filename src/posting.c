@@ -1,165 +1,15 @@
 /*
  * posting.c
- *	  Decides what a posting does to an account: entries, allocations, lots.
+ *	  Decides what is credited to an account and what is debited from it.
  *
- * Pure: it reads and changes an account in memory and touches no table, no
- * clock and no setting.  Each jifen_post_* function checks everything first;
- * a refusal leaves the account as it was.
+ * Pure: it reads and changes accounts in memory and touches no table, no
+ * clock and no setting.  Each function checks everything first; a refusal
+ * leaves the account as it was.
  */
 #include "postgres.h"
 
-#include "common/int.h"
-#include "miscadmin.h"
-
 #include "errcodes.h"
 #include "posting.h"
-
-static const char *const kind_names[] = {
-	[JIFEN_EARN] = "earn",
-	[JIFEN_REDEEM] = "redeem",
-	[JIFEN_EXPIRE] = "expire",
-	[JIFEN_REVERSE] = "reverse",
-	[JIFEN_REINSTATE] = "reinstate",
-};
-
-const char *
-jifen_kind_name(JifenKind kind)
-{
-	return kind_names[kind];
-}
-
-JifenKind
-jifen_kind_from_name(const char *name)
-{
-	for (int i = 0; i < (int) lengthof(kind_names); i++)
-	{
-		if (strcmp(kind_names[i], name) == 0)
-			return (JifenKind) i;
-	}
-	elog(ERROR, "unrecognized entry kind \"%s\"", name);
-	return JIFEN_EARN;			/* not reached */
-}
-
-/* Makes room for one more element of an array that doubles as it grows. */
-static void *
-grown(void *array, int used, int *allotted, Size element)
-{
-	if (used < *allotted)
-		return array;
-	*allotted = Max(8, *allotted * 2);
-	if (array == NULL)
-		return palloc_extended(*allotted * element, MCXT_ALLOC_HUGE);
-	return repalloc_huge(array, *allotted * element);
-}
-
-/* Adds a lot at its place in spending order: soonest to lapse, then oldest. */
-void
-jifen_add_lot(JifenAccount *account, const JifenLot *lot)
-{
-	int			at = account->nlots;
-
-	CHECK_FOR_INTERRUPTS();
-	account->lots = grown(account->lots, account->nlots, &account->maxlots,
-						  sizeof(JifenLot));
-	while (at > 0 &&
-		   (account->lots[at - 1].expires_at > lot->expires_at ||
-			(account->lots[at - 1].expires_at == lot->expires_at &&
-			 account->lots[at - 1].seq > lot->seq)))
-	{
-		account->lots[at] = account->lots[at - 1];
-		at--;
-	}
-	account->lots[at] = *lot;
-	account->nlots++;
-}
-
-/* Adds a booked expiry; they come by (event_at, expire_seq, lot_seq). */
-void
-jifen_add_booked(JifenAccount *account, const JifenBookedExpiry *booked)
-{
-	Assert(account->nbooked == 0 ||
-		   account->booked[account->nbooked - 1].event_at <= booked->event_at);
-	account->booked = grown(account->booked, account->nbooked,
-							&account->maxbooked, sizeof(JifenBookedExpiry));
-	account->booked[account->nbooked++] = *booked;
-}
-
-/*
- * Adds the account's next entry and moves the balance by its amount.
- * An overflow is an error, not a refusal: callers have checked before.
- */
-static JifenEntry *
-add_entry(JifenAccount *account, JifenKind kind, PointAmount amount,
-		  TimestampTz event_at, const JifenPosting *posting)
-{
-	JifenEntry *entry;
-
-	account->entries = grown(account->entries, account->nentries,
-							 &account->maxentries, sizeof(JifenEntry));
-	entry = &account->entries[account->nentries++];
-	memset(entry, 0, sizeof(JifenEntry));
-
-	account->balance = jifen_add(account->balance, amount);
-	account->last_event_at = Max(account->last_event_at, event_at);
-
-	entry->seq = ++account->last_seq;
-	entry->kind = kind;
-	entry->amount = amount;
-	entry->balance = account->balance;
-	entry->event_at = event_at;
-	entry->expires_at = JIFEN_NO_TIME;
-	entry->available_at = JIFEN_NO_TIME;
-	entry->posting = posting;
-	return entry;
-}
-
-/*
- * The account's latest entry takes amount from the lot, or gives it back when
- * negative.
- */
-static void
-allocate(JifenAccount *account, JifenLot *lot, PointAmount amount)
-{
-	JifenAllocation *allocation;
-
-	CHECK_FOR_INTERRUPTS();
-	account->allocations = grown(account->allocations, account->nallocations,
-								 &account->maxallocations, sizeof(JifenAllocation));
-	allocation = &account->allocations[account->nallocations++];
-	allocation->seq = account->last_seq;
-	allocation->lot_seq = lot->seq;
-	allocation->amount = amount;
-
-	lot->remaining = jifen_sub(lot->remaining, amount);
-	Assert(lot->remaining >= 0);
-}
-
-static JifenRefusal *
-refuse(int sqlerrcode, char *message, char *detail, char *hint)
-{
-	JifenRefusal *refusal = palloc(sizeof(JifenRefusal));
-
-	refusal->sqlerrcode = sqlerrcode;
-	refusal->message = message;
-	refusal->detail = detail;
-	refusal->hint = hint;
-	return refusal;
-}
-
-static JifenRefusal *
-refuse_insufficient(const JifenAccount *account, PointAmount asked)
-{
-	return refuse(ERRCODE_JF_INSUFFICIENT_POINTS,
-				  psprintf("insufficient points"),
-				  psprintf("Account \"%s\" of program \"%s\" was asked for " INT64_FORMAT
-						   " points; " INT64_FORMAT " are available, "
-						   INT64_FORMAT " pending, " INT64_FORMAT " held and "
-						   INT64_FORMAT " lapsed.",
-						   account->member, account->program->code, asked,
-						   account->available, account->pending, account->held,
-						   account->lapsed),
-				  psprintf("Ask for at most the available points; balance() shows them."));
-}
 
 /* Refuses an account that is frozen or closed. */
 JifenRefusal *
@@ -167,314 +17,307 @@ jifen_require_open(const JifenAccount *account)
 {
 	if (account->status == JIFEN_OPEN)
 		return NULL;
-	return refuse(ERRCODE_JF_ACCOUNT_NOT_OPEN,
-				  psprintf("account is not open"),
-				  psprintf("Account \"%s\" of program \"%s\" is %s.",
-						   account->member, account->program->code,
-						   account->status == JIFEN_FROZEN ? "frozen" : "closed"),
-				  account->status == JIFEN_FROZEN ?
-				  psprintf("unfreeze_account() opens it again.") :
-				  psprintf("A closed account takes no more postings."));
+	return jifen_refuse(ERRCODE_JF_ACCOUNT_NOT_OPEN,
+						psprintf("account is not open"),
+						psprintf("Account \"%s\" of program \"%s\" is %s.",
+								 account->member, account->program->code,
+								 account->status == JIFEN_FROZEN ? "frozen" : "closed"),
+						account->status == JIFEN_FROZEN ?
+						psprintf("unfreeze_account() opens it again.") :
+						psprintf("A closed account takes no more postings."));
 }
 
-/* A credit becomes a lot of its own under the policy frozen in expires_at. */
 JifenRefusal *
-jifen_post_earn(JifenAccount *account, const JifenPosting *posting)
+jifen_refuse_overflow(const JifenAccount *account, PointAmount amount)
 {
-	JifenRefusal *refusal = jifen_require_open(account);
+	return jifen_refuse(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+						psprintf("balance out of range"),
+						psprintf("Account \"%s\" of program \"%s\" holds " INT64_FORMAT
+								 " points and cannot take " INT64_FORMAT " more.",
+								 account->member, account->program->code,
+								 account->balance, amount),
+						psprintf("A balance is at most " INT64_FORMAT " points.",
+								 PG_INT64_MAX));
+}
+
+/*
+ * All lots must be known.  Of a back-dated posting, available is what could
+ * have been taken then and has not been since.
+ */
+static JifenRefusal *
+refuse_insufficient(const JifenAccount *account, PointAmount asked, TimestampTz at)
+{
+	PointAmount available = 0;
+	PointAmount pending = 0;
+	PointAmount lapsed = 0;
+
+	for (int i = 0; i < account->nlots; i++)
+	{
+		const JifenLot *lot = &account->lots[i];
+
+		if (account->has_history && lot->credited_at > at)
+			continue;
+		if (lot->expires_at <= at)
+			lapsed = jifen_add(lapsed, lot->remaining);
+		else if (lot->available_at > at)
+			pending = jifen_add(pending, lot->remaining);
+		else
+			available = jifen_add(available, lot->takeable);
+	}
+	return jifen_refuse(ERRCODE_JF_INSUFFICIENT_POINTS,
+						psprintf("insufficient points"),
+						psprintf("Account \"%s\" of program \"%s\" was asked for " INT64_FORMAT
+								 " points; " INT64_FORMAT " are available, "
+								 INT64_FORMAT " pending, " INT64_FORMAT " held and "
+								 INT64_FORMAT " lapsed.",
+								 account->member, account->program->code, asked,
+								 available, pending, account->held, lapsed),
+						psprintf("Ask for at most the available points; balance() shows them."));
+}
+
+/* When points credited at that time lapse under the policy. */
+JifenRefusal *
+jifen_reckon_expiry(const ExpiryPolicy *policy, TimestampTz from,
+					const JifenProgram *program, TimestampTz *result)
+{
+	if (jifen_policy_has_inactivity(policy))
+		return jifen_refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
+							psprintf("expiry by inactivity is not supported yet"),
+							psprintf("The expiry policy is \"%s\".", jifen_expiry_policy_out(policy)),
+							psprintf("Use a policy that counts from the credit alone, such as \"12 months\"."));
+	if (!jifen_last_instant(policy, from, program->time_zone, result))
+		return jifen_refuse(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
+							psprintf("expiry out of range"),
+							psprintf("The expiry policy is \"%s\"; the last day would end after the last timestamp that there is.",
+									 jifen_expiry_policy_out(policy)),
+							psprintf("Use a shorter policy, or never."));
+	return NULL;
+}
+
+/* When a credit's points lapse and from when on they can be spent. */
+static JifenRefusal *
+reckon_times(const JifenAccount *account, const JifenPosting *posting,
+			 TimestampTz *expires_at, TimestampTz *available_at)
+{
+	const ExpiryPolicy *policy = posting->expiry ? posting->expiry : &account->program->expiry;
+	bool		is_issued = jifen_is_given(posting, JIFEN_GIVEN_ISSUED_AT);
+	JifenRefusal *refusal = NULL;
+
+	*available_at = jifen_is_given(posting, JIFEN_GIVEN_AVAILABLE_AT) ?
+		posting->available_at : posting->event_at;
+	if (is_issued && posting->issued_at > posting->event_at)
+		return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+							psprintf("issued_at is after event_at"),
+							psprintf("The points are credited at %s and would have been issued at %s.",
+									 pstrdup(timestamptz_to_str(posting->event_at)),
+									 pstrdup(timestamptz_to_str(posting->issued_at))),
+							psprintf("Give when the points were first issued, or leave it out."));
+	if (*available_at < posting->event_at)
+		return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+							psprintf("available_at is before event_at"),
+							psprintf("The points are credited at %s and would be available from %s.",
+									 pstrdup(timestamptz_to_str(posting->event_at)),
+									 pstrdup(timestamptz_to_str(*available_at))),
+							psprintf("Leave available_at out for points that are available at once."));
+	if (jifen_is_given(posting, JIFEN_GIVEN_EXPIRES_AT))
+		*expires_at = posting->expires_at;
+	else
+		refusal = jifen_reckon_expiry(policy, is_issued ? posting->issued_at : posting->event_at,
+									  account->program, expires_at);
+	if (refusal == NULL && *available_at >= *expires_at)
+		refusal = jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+							   psprintf("points would lapse by the time they become available"),
+							   psprintf("They would be available from %s and lapse at %s.",
+										pstrdup(timestamptz_to_str(*available_at)),
+										pstrdup(timestamptz_to_str(*expires_at))),
+							   psprintf("Give an earlier available_at or a longer expiry policy."));
+	return refusal;
+}
+
+/*
+ * A credit - an earn, an import or a goodwill adjustment - becomes a lot of
+ * its own under the policy frozen in expires_at, and repays debts first.
+ */
+JifenRefusal *
+jifen_post_credit(JifenAccount *account, JifenPosting *posting)
+{
 	PointAmount balance;
+	TimestampTz expires_at;
+	TimestampTz available_at;
 	JifenEntry *entry;
-	JifenLot	lot = {0};
+	JifenRefusal *refusal = reckon_times(account, posting, &expires_at, &available_at);
 
 	if (refusal)
 		return refusal;
-	if (posting->available_at >= posting->expires_at)
-		return refuse(ERRCODE_INVALID_PARAMETER_VALUE,
-					  psprintf("points would lapse by the time they become available"),
-					  psprintf("They would be available from %s and lapse at %s.",
-							   pstrdup(timestamptz_to_str(posting->available_at)),
-							   pstrdup(timestamptz_to_str(posting->expires_at))),
-					  psprintf("Give an earlier available_at or a longer expiry policy."));
 	if (jifen_add_overflows(account->balance, posting->amount, &balance))
-		return refuse(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-					  psprintf("balance out of range"),
-					  psprintf("Account \"%s\" of program \"%s\" holds " INT64_FORMAT
-							   " points and cannot take " INT64_FORMAT " more.",
-							   account->member, account->program->code,
-							   account->balance, posting->amount),
-					  psprintf("A balance is at most " INT64_FORMAT " points.",
-							   PG_INT64_MAX));
+		return jifen_refuse_overflow(account, posting->amount);
 
-	entry = add_entry(account, JIFEN_EARN, posting->amount, posting->event_at,
-					  posting);
-	entry->expires_at = posting->expires_at;
-	entry->available_at = posting->available_at;
-	entry->has_qualifying = true;
-	entry->qualifying = posting->has_qualifying ? posting->qualifying : posting->amount;
-	account->last_activity_at = Max(account->last_activity_at, posting->event_at);
-
-	lot.seq = entry->seq;
-	lot.expires_at = entry->expires_at;
-	lot.available_at = entry->available_at;
-	lot.remaining = posting->amount;
-	jifen_add_lot(account, &lot);
+	jifen_begin_step(account);
+	entry = jifen_add_entry(account, posting->kind, posting->amount, 0, 0,
+							posting->event_at, posting);
+	entry->is_own = true;
+	entry->source = posting->source;
+	if (jifen_is_given(posting, JIFEN_GIVEN_ISSUED_AT))
+		entry->issued_at = posting->issued_at;
+	entry->has_qualifying = posting->kind == JIFEN_EARN ||
+		jifen_is_given(posting, JIFEN_GIVEN_QUALIFYING);
+	entry->qualifying = jifen_is_given(posting, JIFEN_GIVEN_QUALIFYING) ?
+		posting->qualifying : posting->amount;
+	jifen_add_own_lot(account, entry, posting->amount, expires_at, available_at);
+	if (posting->kind == JIFEN_EARN)
+		account->last_activity_at = Max(account->last_activity_at, posting->event_at);
+	jifen_repay_debts(account, posting->event_at);
 	return NULL;
 }
 
 /*
- * Chooses what to take from each lot: from the lot of own_seq first (0: none
- * goes first), then in spending order.  Returns what the lots cannot cover.
- */
-static PointAmount
-choose(const JifenAccount *account, PointAmount amount, int64 own_seq,
-	   PointAmount *takes)
-{
-	for (int pass = own_seq ? 0 : 1; pass < 2; pass++)
-	{
-		for (int i = 0; i < account->nlots && amount > 0; i++)
-		{
-			const JifenLot *lot = &account->lots[i];
-
-			if ((lot->seq == own_seq) != (pass == 0))
-				continue;
-			takes[i] = Min(amount, lot->takeable);
-			amount = jifen_sub(amount, takes[i]);
-		}
-	}
-	return amount;
-}
-
-static int
-compare_lot_seq(const void *a, const void *b)
-{
-	int64		first = (*(JifenLot *const *) a)->seq;
-	int64		second = (*(JifenLot *const *) b)->seq;
-
-	return first < second ? -1 : first > second;
-}
-
-/*
- * Gives back to the lots what the chosen takes need beyond what remains and
- * what expiry has booked since: an entry for each expiry concerned, at that
- * expiry's own time, so that it is as if only the rest had lapsed.  The expiry
- * that happened first gives back first, or a lot could be short in between.
+ * What is taken back beyond what there was is owed by the member, or forgiven
+ * at once.
  */
 static void
-reinstate(JifenAccount *account, const PointAmount *takes)
+owe(JifenAccount *account, int64 seq, PointAmount amount, TimestampTz event_at)
 {
-	PointAmount *returns = palloc0(Max(account->nbooked, 1) * sizeof(PointAmount));
-	PointAmount *missing = palloc(Max(account->nlots, 1) * sizeof(PointAmount));
-	JifenLot  **by_seq = palloc(Max(account->nlots, 1) * sizeof(JifenLot *));
-	JifenLot  **lots = palloc0(Max(account->nbooked, 1) * sizeof(JifenLot *));
+	JifenDebt	debt = {seq, event_at, 0, amount};
+	JifenEntry *forgiving;
 
-	for (int i = 0; i < account->nlots; i++)
+	if (account->program->overdraft == JIFEN_OVERDRAFT_DEBT)
 	{
-		missing[i] = jifen_sub(takes[i], account->lots[i].remaining);
-		by_seq[i] = &account->lots[i];
-	}
-	qsort(by_seq, account->nlots, sizeof(JifenLot *), compare_lot_seq);
-
-	for (int b = 0; b < account->nbooked; b++)
-	{
-		JifenLot	sought = {.seq = account->booked[b].lot_seq};
-		JifenLot   *key = &sought;
-		JifenLot  **found = bsearch(&key, by_seq, account->nlots, sizeof(JifenLot *),
-									compare_lot_seq);
-		int			i;
-
-		if (found == NULL)
-			continue;
-		lots[b] = *found;
-		i = lots[b] - account->lots;
-		if (missing[i] <= 0)
-			continue;
-		returns[b] = Min(missing[i], account->booked[b].amount);
-		missing[i] = jifen_sub(missing[i], returns[b]);
-	}
-
-	for (int b = 0, next; b < account->nbooked; b = next)
-	{
-		PointAmount amount = 0;
-		JifenEntry *entry;
-
-		for (next = b; next < account->nbooked &&
-			 account->booked[next].expire_seq == account->booked[b].expire_seq; next++)
-			amount = jifen_add(amount, returns[next]);
-		if (amount == 0)
-			continue;
-
-		entry = add_entry(account, JIFEN_REINSTATE, amount,
-						  account->booked[b].event_at, NULL);
-		entry->reverses_seq = account->booked[b].expire_seq;
-		for (int i = b; i < next; i++)
-		{
-			if (returns[i] == 0)
-				continue;
-			allocate(account, lots[i], -returns[i]);
-			account->booked[i].amount = jifen_sub(account->booked[i].amount, returns[i]);
-		}
-	}
-}
-
-/* The account's latest entry takes what was chosen. */
-static void
-take(JifenAccount *account, const PointAmount *takes)
-{
-	for (int i = 0; i < account->nlots; i++)
-	{
-		if (takes[i] == 0)
-			continue;
-		allocate(account, &account->lots[i], takes[i]);
-		account->lots[i].takeable = jifen_sub(account->lots[i].takeable, takes[i]);
-	}
-}
-
-JifenRefusal *
-jifen_post_redeem(JifenAccount *account, const JifenPosting *posting)
-{
-	JifenRefusal *refusal = jifen_require_open(account);
-	PointAmount *takes;
-
-	if (refusal)
-		return refusal;
-	takes = palloc0(Max(account->nlots, 1) * sizeof(PointAmount));
-	if (choose(account, posting->amount, 0, takes) > 0)
-		return refuse_insufficient(account, posting->amount);
-
-	reinstate(account, takes);
-	add_entry(account, JIFEN_REDEEM, -posting->amount, posting->event_at, posting);
-	take(account, takes);
-	account->last_activity_at = Max(account->last_activity_at, posting->event_at);
-	return NULL;
-}
-
-/* An expire entry of what is marked returnable of the lots [first, next). */
-static void
-expire_returned(JifenAccount *account, int first, int next, TimestampTz event_at)
-{
-	PointAmount amount = 0;
-
-	for (int i = first; i < next; i++)
-		amount = jifen_add(amount, account->lots[i].returnable);
-	if (amount == 0)
+		jifen_add_debt(account, &debt);
 		return;
-	add_entry(account, JIFEN_EXPIRE, -amount, event_at, NULL);
-	for (int i = first; i < next; i++)
-	{
-		if (account->lots[i].returnable > 0)
-			allocate(account, &account->lots[i], account->lots[i].returnable);
 	}
+	forgiving = jifen_add_entry(account, JIFEN_ADJUST, amount, 0, -amount, event_at, NULL);
+	forgiving->debt_seq = seq;
+	forgiving->reason = "forgiven";
 }
 
 /*
- * Points of a redemption go back to the lots that they came from, last
- * consumed first, which leaves what a smaller redemption would have left.
- * What goes back to a lot that has lapsed by then lapses at once.
- */
-static void
-return_to_lots(JifenAccount *account, const JifenPosting *posting,
-			   PointAmount amount)
-{
-	for (int i = account->nlots - 1; i >= 0; i--)
-	{
-		JifenLot   *lot = &account->lots[i];
-
-		lot->returnable = Min(amount, lot->returnable);
-		amount = jifen_sub(amount, lot->returnable);
-		if (lot->returnable > 0)
-			allocate(account, lot, -lot->returnable);
-	}
-	Assert(amount == 0);
-
-	for (int i = 0, next; i < account->nlots; i = next)
-	{
-		for (next = i; next < account->nlots &&
-			 account->lots[next].expires_at == account->lots[i].expires_at; next++)
-			;
-		if (account->lots[i].expires_at <= posting->event_at)
-			expire_returned(account, i, next, posting->event_at);
-	}
-}
-
-/* The part of total that belongs to the first part of whole, rounded down. */
-static PointAmount
-proportion(PointAmount total, PointAmount part, PointAmount whole)
-{
-	return (PointAmount) ((int128) total * part / whole);
-}
-
-/*
- * Undoes an earn or a redeem, wholly or in part.  A reversed earn loses its
- * qualifying in the proportion of all its reversals so far, so that undoing
- * the whole in any number of steps ends at exactly zero.
+ * A debit takes amount from the own lot (NULL: none goes first), then from
+ * what is spendable.  Where that does not suffice it is refused or, if it may
+ * owe, follows the program's rule.
  */
 JifenRefusal *
-jifen_post_reverse(JifenAccount *account, const JifenPosting *posting,
-				   const JifenReversed *reversed)
+jifen_take_points(JifenAccount *account, JifenPosting *posting, JifenKind kind,
+				  PointAmount amount, const JifenLot *own, bool may_owe, int64 *entry_seq)
 {
-	JifenRefusal *refusal = jifen_require_open(account);
-	PointAmount left = reversed->amount - reversed->reversed;
-	PointAmount amount = posting->amount ? posting->amount : left;
+	const JifenProgram *program = account->program;
+	bool		is_hold = kind == JIFEN_HOLD;
+	PointAmount *takes = palloc0(Max(account->nlots, 1) * sizeof(PointAmount));
+	PointAmount missing = jifen_choose(account, amount, posting->event_at, own, takes);
 	PointAmount balance;
-	PointAmount *takes;
+	PointAmount debt;
 	JifenEntry *entry;
 
+	if (missing > 0 && (!may_owe || program->overdraft == JIFEN_OVERDRAFT_REFUSE))
+		return refuse_insufficient(account, amount, posting->event_at);
+	if (pg_sub_s64_overflow(account->balance, amount, &balance) ||
+		jifen_add_overflows(account->debt, missing, &debt))
+		return jifen_refuse_overflow(account, -amount);
+	if (missing > 0 && program->overdraft_limit > 0 && debt > program->overdraft_limit)
+		return jifen_refuse(ERRCODE_JF_LIMIT_REACHED,
+							psprintf("limit of debt reached"),
+							psprintf("Account \"%s\" of program \"%s\" owes " INT64_FORMAT
+									 " points, would owe " INT64_FORMAT
+									 " more, and may owe " INT64_FORMAT ".",
+									 account->member, program->code, account->debt, missing,
+									 program->overdraft_limit),
+							psprintf("Take back less, or raise the program's overdraft_limit."));
+
+	jifen_reinstate_booked(account, takes);
+	entry = jifen_add_entry(account, kind, is_hold ? 0 : -amount, is_hold ? amount : 0,
+							missing, posting->event_at, posting);
+	*entry_seq = entry->seq;
+	jifen_take(account, takes);
+	if (missing > 0)
+		owe(account, *entry_seq, missing, posting->event_at);
+	pfree(takes);
+	return NULL;
+}
+
+/* The entry of that seq, which this batch has added. */
+static JifenEntry *
+added_entry(JifenAccount *account, int64 seq)
+{
+	return &account->entries[account->nentries - 1 - (account->last_seq - seq)];
+}
+
+JifenRefusal *
+jifen_post_redeem(JifenAccount *account, JifenPosting *posting)
+{
+	int64		seq;
+	JifenRefusal *refusal = jifen_take_points(account, posting, JIFEN_REDEEM,
+											  posting->amount, NULL, false, &seq);
+
 	if (refusal)
 		return refusal;
-	if (reversed->kind != JIFEN_EARN && reversed->kind != JIFEN_REDEEM)
-		return refuse(ERRCODE_INVALID_PARAMETER_VALUE,
-					  psprintf("entry cannot be reversed"),
-					  psprintf("Entry " INT64_FORMAT " of account \"%s\" of program \"%s\" is of kind %s.",
-							   reversed->seq, account->member, account->program->code,
-							   jifen_kind_name(reversed->kind)),
-					  psprintf("An earn or a redeem can be reversed."));
-	if (posting->event_at < reversed->event_at)
-		return refuse(ERRCODE_INVALID_PARAMETER_VALUE,
-					  psprintf("reversal before the entry that it reverses"),
-					  psprintf("Entry " INT64_FORMAT " of account \"%s\" of program \"%s\" happened at %s.",
-							   reversed->seq, account->member, account->program->code,
-							   timestamptz_to_str(reversed->event_at)),
-					  psprintf("Give an event_at that is not before it."));
-	if (left == 0 || amount > left)
-		return refuse(ERRCODE_JF_OVER_REVERSED,
-					  psprintf("more reversed than was posted"),
-					  psprintf("Entry " INT64_FORMAT " of account \"%s\" of program \"%s\" is of "
-							   INT64_FORMAT " points; " INT64_FORMAT
-							   " are reversed and " INT64_FORMAT " are left of it.",
-							   reversed->seq, account->member, account->program->code,
-							   reversed->amount, reversed->reversed, left),
-					  psprintf("Reverse at most what is left of the entry."));
+	added_entry(account, seq)->is_own = true;
+	account->last_activity_at = Max(account->last_activity_at, posting->event_at);
+	return NULL;
+}
 
-	if (reversed->kind == JIFEN_REDEEM)
-	{
-		if (jifen_add_overflows(account->balance, amount, &balance))
-			return refuse(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-						  psprintf("balance out of range"),
-						  psprintf("Account \"%s\" of program \"%s\" holds " INT64_FORMAT
-								   " points and cannot take " INT64_FORMAT " back.",
-								   account->member, account->program->code,
-								   account->balance, amount),
-						  psprintf("A balance is at most " INT64_FORMAT " points.",
-								   PG_INT64_MAX));
-		entry = add_entry(account, JIFEN_REVERSE, amount, posting->event_at, posting);
-		entry->reverses_seq = reversed->seq;
-		return_to_lots(account, posting, amount);
-		return NULL;
-	}
+/* An adjustment of less than zero. */
+JifenRefusal *
+jifen_post_penalty(JifenAccount *account, JifenPosting *posting)
+{
+	int64		seq;
+	JifenRefusal *refusal = jifen_take_points(account, posting, JIFEN_ADJUST,
+											  -posting->amount, NULL, true, &seq);
 
-	takes = palloc0(Max(account->nlots, 1) * sizeof(PointAmount));
-	if (choose(account, amount, reversed->seq, takes) > 0)
-		return refuse_insufficient(account, amount);
-	reinstate(account, takes);
-	entry = add_entry(account, JIFEN_REVERSE, -amount, posting->event_at, posting);
-	entry->reverses_seq = reversed->seq;
-	take(account, takes);
-	if (reversed->has_qualifying)
+	if (refusal)
+		return refusal;
+	added_entry(account, seq)->is_own = true;
+	added_entry(account, seq)->source = posting->source;
+	return NULL;
+}
+
+/*
+ * Points go to another member as they are: each lot becomes a credit that
+ * keeps its expiry, when it was issued and by which channel.  The origin of
+ * the lots must be loaded.
+ */
+JifenRefusal *
+jifen_post_transfer(JifenAccount *account, JifenAccount *receiver, JifenPosting *posting)
+{
+	JifenRefusal *refusal;
+	JifenEntry *entry;
+	PointAmount balance;
+	int64		out_seq;
+	int			first;
+	int			next;
+
+	if (jifen_add_overflows(receiver->balance, posting->amount, &balance))
+		return jifen_refuse_overflow(receiver, posting->amount);
+	refusal = jifen_take_points(account, posting, JIFEN_TRANSFER_OUT, posting->amount,
+								NULL, false, &out_seq);
+	if (refusal)
+		return refusal;
+	entry = added_entry(account, out_seq);
+	entry->is_own = true;
+	entry->counter_account_id = receiver->account_id;
+	entry->counter_seq = receiver->last_seq + 1;
+	account->last_activity_at = Max(account->last_activity_at, posting->event_at);
+
+	first = entry->first_allocation;
+	next = first + entry->nallocations;
+	for (int i = 0, l = 0; i < next - first; i++, l++)
 	{
-		entry->has_qualifying = true;
-		entry->qualifying =
-			proportion(reversed->qualifying, reversed->reversed, reversed->amount) -
-			proportion(reversed->qualifying, reversed->reversed + amount, reversed->amount);
+		const JifenAllocation *taken = &account->allocations[first + i];
+		const JifenLot *lot;
+
+		/* Allocations are in spending order, as the lots are. */
+		while (account->lots[l].seq != taken->lot_seq)
+			l++;
+		lot = &account->lots[l];
+		Assert(lot->has_origin);
+
+		jifen_begin_step(receiver);
+		entry = jifen_add_entry(receiver, JIFEN_TRANSFER_IN, taken->amount, 0, 0,
+								posting->event_at, posting);
+		entry->counter_account_id = account->account_id;
+		entry->counter_seq = out_seq;
+		entry->source = lot->source;
+		entry->issued_at = lot->issued_at;
+		jifen_add_own_lot(receiver, entry, taken->amount, lot->expires_at, posting->event_at);
+		jifen_repay_debts(receiver, posting->event_at);
 	}
 	return NULL;
 }
@@ -499,11 +342,11 @@ jifen_post_expiry(JifenAccount *account, TimestampTz as_of)
 		if (amount == 0)
 			continue;
 
-		add_entry(account, JIFEN_EXPIRE, -amount, instant, NULL);
+		jifen_add_entry(account, JIFEN_EXPIRE, -amount, 0, 0, instant, NULL);
 		for (int j = i; j < next; j++)
 		{
 			if (account->lots[j].remaining > 0)
-				allocate(account, &account->lots[j], account->lots[j].remaining);
+				jifen_allocate(account, &account->lots[j], account->lots[j].remaining);
 		}
 	}
 }

@@ -1,9 +1,10 @@
 /*
  * storage.h
- *	  Between tables and memory: load.c brings what a posting needs, store.c
- *	  takes what was decided.
+ *	  Between tables and memory: load.c and history.c bring what a posting
+ *	  needs, store.c takes what was decided.
  *
  * All functions need an SPI connection; what they return lives in its memory.
+ * Sets of accounts are given in account order.
  */
 #ifndef JIFEN_STORAGE_H
 #define JIFEN_STORAGE_H
@@ -13,22 +14,52 @@
 #include "compat.h"
 #include "posting.h"
 
+/* Entries, holds or keys of accounts, by number: arrays of one length. */
+typedef struct JifenKeys
+{
+	int			n;
+	int			max;
+	int64	   *account_ids;
+	Datum	   *values;			/* int8, timestamptz or text */
+} JifenKeys;
+
 /* load.c */
+extern void jifen_add_key(JifenKeys *keys, int64 account_id, Datum value);
 extern JifenProgram *jifen_load_program(Datum program, bool read_only);
+extern JifenProgram *jifen_find_program(Datum program);
+extern JifenRefusal *jifen_refuse_unknown_program(Datum program);
+extern JifenRefusal *jifen_refuse_unknown_member(const JifenProgram *program, Datum member);
 extern JifenAccount *jifen_lock_account(Datum program, Datum member);
-extern JifenAccount *jifen_lock_or_open_account(Datum program, Datum member);
+extern void jifen_find_accounts(const Datum *programs, const Datum *members, int n, bool *exist);
+extern JifenAccount **jifen_lock_members(const Datum *programs, const Datum *members,
+										 int n, int *nlocked);
 extern JifenAccount **jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked);
-extern void jifen_open_account(const JifenProgram *program, Datum member);
+extern int	jifen_open_accounts(const int32 *program_ids, const Datum *members, int n,
+								int64 *opened);
 pg_noreturn extern void jifen_report_unknown(Datum program, Datum member);
-extern void jifen_load_spendable(JifenAccount *account, int64 own_seq,
-								 PointAmount amount, TimestampTz at);
-extern bool jifen_load_reversed(JifenAccount *account, int64 seq,
-								JifenReversed *reversed);
+extern Datum jifen_text_array(const Datum *values, int n);
+extern Datum jifen_int8_array(const int64 *values, int n);
+extern JifenLot *jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin);
+extern JifenAccount *jifen_account_of_id(JifenAccount **accounts, int naccounts, int64 account_id);
+extern void jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *from);
+extern void jifen_load_all_lots(JifenAccount *account);
+extern void jifen_load_origins(JifenAccount *account);
 extern void jifen_load_lapsed(JifenAccount **accounts, int naccounts, TimestampTz as_of);
+extern void jifen_load_holds(JifenAccount **accounts, int naccounts, const JifenKeys *named,
+							 TimestampTz due);
+extern void jifen_load_debts(JifenAccount **accounts, int naccounts);
+
+/* history.c */
+extern void jifen_load_keys(JifenPosting **postings, int n);
+extern void jifen_find_counters(JifenPosting **reversals, int n, Datum *members);
+extern void jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entries);
+extern void jifen_load_transfer(JifenAccount *giver, int64 out_seq, JifenAccount *receiver);
+extern void jifen_load_history(JifenAccount *account);
 
 /* store.c */
 extern Datum jifen_actor(void);
 extern void jifen_store(JifenAccount **accounts, int naccounts);
+extern void jifen_deform_entry(HeapTupleHeader entry, Datum *values, bool *nulls);
 extern Datum jifen_entry_datum(const JifenAccount *account, const JifenEntry *entry);
 
 #endif							/* JIFEN_STORAGE_H */

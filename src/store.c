@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -17,73 +18,18 @@
 #include "utils/queryenvironment.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
+#include "utils/typcache.h"
 
+#include "chain.h"
 #include "plan.h"
 #include "storage.h"
-
-/* The columns of the tables that are written, as in sql/. */
-enum
-{
-	Anum_account_account_id = 1,
-	Anum_account_balance,
-	Anum_account_held,
-	Anum_account_last_seq,
-	Anum_account_last_activity_at,
-	Anum_account_last_event_at,
-	Anum_account_opened_at,
-	Anum_account_program_id,
-	Anum_account_status,
-	Anum_account_member,
-	Natts_account = Anum_account_member
-};
-
-enum
-{
-	Anum_entry_account_id = 1,
-	Anum_entry_seq,
-	Anum_entry_amount,
-	Anum_entry_held,
-	Anum_entry_balance,
-	Anum_entry_event_at,
-	Anum_entry_posted_at,
-	Anum_entry_expires_at,
-	Anum_entry_available_at,
-	Anum_entry_reverses_seq,
-	Anum_entry_qualifying,
-	Anum_entry_kind,
-	Anum_entry_source,
-	Anum_entry_reference,
-	Anum_entry_reason,
-	Anum_entry_revenue,
-	Anum_entry_details,
-	Anum_entry_actor,
-	Natts_entry = Anum_entry_actor
-};
-
-enum
-{
-	Anum_lot_account_id = 1,
-	Anum_lot_expires_at,
-	Anum_lot_seq,
-	Anum_lot_available_at,
-	Anum_lot_remaining,
-	Anum_lot_program_id,
-	Natts_lot = Anum_lot_program_id
-};
-
-enum
-{
-	Anum_allocation_account_id = 1,
-	Anum_allocation_seq,
-	Anum_allocation_lot_seq,
-	Anum_allocation_amount,
-	Natts_allocation = Anum_allocation_amount
-};
+#include "tables.h"
 
 static JifenStatement update_accounts = {
 	"update jifen.account a"
-	" set balance = c.balance, held = c.held, last_seq = c.last_seq,"
-	"     last_activity_at = c.last_activity_at, last_event_at = c.last_event_at"
+	" set balance = c.balance, held = c.held, debt = c.debt, last_seq = c.last_seq,"
+	"     last_activity_at = c.last_activity_at, last_event_at = c.last_event_at,"
+	"     head_hash = c.head_hash"
 	" from changed_account c where a.account_id = c.account_id"
 };
 
@@ -108,6 +54,29 @@ static JifenStatement update_lots = {
 static JifenStatement delete_lots = {
 	"delete from jifen.lot l using spent_lot c"
 	" where l.account_id = c.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
+};
+
+static JifenStatement insert_holds = {
+	"insert into jifen.hold select * from new_hold"
+};
+
+static JifenStatement delete_holds = {
+	"delete from jifen.hold h using ended_hold c"
+	" where h.account_id = c.account_id and h.seq = c.seq"
+};
+
+static JifenStatement insert_debts = {
+	"insert into jifen.debt select * from new_debt"
+};
+
+static JifenStatement update_debts = {
+	"update jifen.debt d set remaining = c.remaining"
+	" from changed_debt c where d.account_id = c.account_id and d.seq = c.seq"
+};
+
+static JifenStatement delete_debts = {
+	"delete from jifen.debt d using repaid_debt c"
+	" where d.account_id = c.account_id and d.seq = c.seq"
 };
 
 /*
@@ -193,39 +162,80 @@ set_time(Datum *values, bool *nulls, int column, TimestampTz value)
 	nulls[column - 1] = value == JIFEN_NO_TIME;
 }
 
-/* The columns of the journal line. */
+/* A number that is null where it is 0. */
 static void
-entry_values(const JifenAccount *account, const JifenEntry *entry,
+set_number(Datum *values, bool *nulls, int column, int64 value)
+{
+	values[column - 1] = Int64GetDatum(value);
+	nulls[column - 1] = value == 0;
+}
+
+/* The columns of the journal line; its hash is good once it is chained. */
+static void
+entry_values(const JifenAccount *account, const JifenEntry *entry, Datum actor,
 			 Datum *values, bool *nulls)
 {
 	static const JifenPosting none = {0};
 	const JifenPosting *posting = entry->posting ? entry->posting : &none;
+	bool		has_key = entry->is_own && posting->idempotency_key;
 
 	memset(nulls, false, Natts_entry * sizeof(bool));
 	values[Anum_entry_account_id - 1] = Int64GetDatum(account->account_id);
 	values[Anum_entry_seq - 1] = Int64GetDatum(entry->seq);
 	values[Anum_entry_amount - 1] = PointAmountGetDatum(entry->amount);
-	values[Anum_entry_held - 1] = PointAmountGetDatum(0);
+	values[Anum_entry_held - 1] = PointAmountGetDatum(entry->held);
+	values[Anum_entry_debt - 1] = PointAmountGetDatum(entry->debt);
 	values[Anum_entry_balance - 1] = PointAmountGetDatum(entry->balance);
 	values[Anum_entry_event_at - 1] = TimestampTzGetDatum(entry->event_at);
 	values[Anum_entry_posted_at - 1] =
 		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	set_time(values, nulls, Anum_entry_expires_at, entry->expires_at);
 	set_time(values, nulls, Anum_entry_available_at, entry->available_at);
-	values[Anum_entry_reverses_seq - 1] = Int64GetDatum(entry->reverses_seq);
-	nulls[Anum_entry_reverses_seq - 1] = entry->reverses_seq == 0;
+	set_time(values, nulls, Anum_entry_until, entry->until);
+	set_time(values, nulls, Anum_entry_issued_at, entry->issued_at);
+	set_number(values, nulls, Anum_entry_reverses_seq, entry->reverses_seq);
+	set_number(values, nulls, Anum_entry_hold_seq, entry->hold_seq);
+	set_number(values, nulls, Anum_entry_debt_seq, entry->debt_seq);
+	set_number(values, nulls, Anum_entry_counter_account_id, entry->counter_account_id);
+	set_number(values, nulls, Anum_entry_counter_seq, entry->counter_seq);
 	values[Anum_entry_qualifying - 1] = PointAmountGetDatum(entry->qualifying);
 	nulls[Anum_entry_qualifying - 1] = !entry->has_qualifying;
+	values[Anum_entry_given - 1] = Int16GetDatum(posting->given);
+	nulls[Anum_entry_given - 1] = !has_key;
 	values[Anum_entry_kind - 1] = CStringGetTextDatum(jifen_kind_name(entry->kind));
-	set_optional(values, nulls, Anum_entry_source, posting->source);
+	set_optional(values, nulls, Anum_entry_source, entry->source);
 	set_optional(values, nulls, Anum_entry_reference, posting->reference);
-	set_optional(values, nulls, Anum_entry_reason, posting->reason);
-	set_optional(values, nulls, Anum_entry_revenue, posting->revenue);
+	set_optional(values, nulls, Anum_entry_reason,
+				 entry->reason ? CStringGetTextDatum(entry->reason) : posting->reason);
+	set_optional(values, nulls, Anum_entry_idempotency_key,
+				 has_key ? posting->idempotency_key : (Datum) 0);
+	set_optional(values, nulls, Anum_entry_expiry,
+				 entry->is_own ? PointerGetDatum(posting->expiry) : (Datum) 0);
+	set_optional(values, nulls, Anum_entry_revenue,
+				 entry->is_own ? posting->revenue : (Datum) 0);
 	set_optional(values, nulls, Anum_entry_details, posting->details);
-	values[Anum_entry_actor - 1] = jifen_actor();
+	values[Anum_entry_actor - 1] = actor;
+	values[Anum_entry_hash - 1] = PointerGetDatum(&entry->hash);
 }
 
-/* The entry as a value of type jifen.entry, in the caller's memory. */
+/* The columns of a value of type jifen.entry. */
+void
+jifen_deform_entry(HeapTupleHeader entry, Datum *values, bool *nulls)
+{
+	TupleDesc	descriptor = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(entry),
+													HeapTupleHeaderGetTypMod(entry));
+	HeapTupleData tuple = {0};
+
+	if (descriptor->natts != Natts_entry)
+		elog(ERROR, "entry has %d columns", descriptor->natts);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(entry);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_data = entry;
+	heap_deform_tuple(&tuple, descriptor, values, nulls);
+	ReleaseTupleDesc(descriptor);
+}
+
+/* The entry, once stored, as a value of type jifen.entry, in the caller's memory. */
 Datum
 jifen_entry_datum(const JifenAccount *account, const JifenEntry *entry)
 {
@@ -235,7 +245,7 @@ jifen_entry_datum(const JifenAccount *account, const JifenEntry *entry)
 	HeapTuple	tuple;
 	Datum		result;
 
-	entry_values(account, entry, values, nulls);
+	entry_values(account, entry, jifen_actor(), values, nulls);
 	tuple = heap_form_tuple(RelationGetDescr(table), values, nulls);
 	result = PointerGetDatum(SPI_returntuple(tuple, RelationGetDescr(table)));
 	table_close(table, NoLock);
@@ -254,7 +264,9 @@ add_account_row(Rows *rows, const JifenAccount *account)
 	SET(Anum_account_account_id, Int64GetDatum(account->account_id));
 	SET(Anum_account_balance, PointAmountGetDatum(account->balance));
 	SET(Anum_account_held, PointAmountGetDatum(account->held));
+	SET(Anum_account_debt, PointAmountGetDatum(account->debt));
 	SET(Anum_account_last_seq, Int64GetDatum(account->last_seq));
+	SET(Anum_account_head_hash, PointerGetDatum(&account->head_hash));
 #undef SET
 	set_time(values, nulls, Anum_account_last_activity_at, account->last_activity_at);
 	set_time(values, nulls, Anum_account_last_event_at, account->last_event_at);
@@ -290,52 +302,111 @@ add_allocation_row(Rows *rows, const JifenAccount *account,
 	add_row(rows, values, nulls);
 }
 
+static void
+add_hold_row(Rows *rows, const JifenAccount *account, const JifenHold *hold)
+{
+	Datum		values[Natts_hold];
+	bool		nulls[Natts_hold] = {false};
+
+	values[Anum_hold_account_id - 1] = Int64GetDatum(account->account_id);
+	values[Anum_hold_seq - 1] = Int64GetDatum(hold->seq);
+	values[Anum_hold_until - 1] = TimestampTzGetDatum(hold->until);
+	values[Anum_hold_amount - 1] = PointAmountGetDatum(hold->amount);
+	values[Anum_hold_program_id - 1] = Int32GetDatum(account->program->program_id);
+	add_row(rows, values, nulls);
+}
+
+static void
+add_debt_row(Rows *rows, const JifenAccount *account, const JifenDebt *debt)
+{
+	Datum		values[Natts_debt];
+	bool		nulls[Natts_debt] = {false};
+
+	values[Anum_debt_account_id - 1] = Int64GetDatum(account->account_id);
+	values[Anum_debt_seq - 1] = Int64GetDatum(debt->seq);
+	values[Anum_debt_remaining - 1] = PointAmountGetDatum(debt->remaining);
+	add_row(rows, values, nulls);
+}
+
 /*
- * Stores what was decided on the accounts, which the caller has locked: each
- * account updated once, each row written once, a statement for each table and
- * kind of change.
+ * Stores what was decided since the last time on the accounts, which the
+ * caller has locked: each account updated once, each row written once, a
+ * statement for each table and kind of change.
  */
 void
 jifen_store(JifenAccount **accounts, int naccounts)
 {
+	Datum		actor = jifen_actor();
 	Relation	account_table = open_table("account", Natts_account);
 	Relation	entry_table = open_table("entry", Natts_entry);
 	Relation	lot_table = open_table("lot", Natts_lot);
 	Relation	allocation_table = open_table("allocation", Natts_allocation);
+	Relation	hold_table = open_table("hold", Natts_hold);
+	Relation	debt_table = open_table("debt", Natts_debt);
 	Rows		changed_accounts = {account_table};
 	Rows		new_entries = {entry_table};
 	Rows		new_allocations = {allocation_table};
 	Rows		new_lots = {lot_table};
 	Rows		changed_lots = {lot_table};
 	Rows		spent_lots = {lot_table};
+	Rows		new_holds = {hold_table};
+	Rows		ended_holds = {hold_table};
+	Rows		new_debts = {debt_table};
+	Rows		changed_debts = {debt_table};
+	Rows		repaid_debts = {debt_table};
 
 	for (int a = 0; a < naccounts; a++)
 	{
-		const JifenAccount *account = accounts[a];
+		JifenAccount *account = accounts[a];
 
 		CHECK_FOR_INTERRUPTS();
-		if (account->nentries == 0)
+		if (account->nstored == account->nentries)
 			continue;
-		add_account_row(&changed_accounts, account);
-		for (int i = 0; i < account->nentries; i++)
+		for (int i = account->nstored; i < account->nentries; i++)
 		{
+			JifenEntry *entry = &account->entries[i];
 			Datum		values[Natts_entry];
 			bool		nulls[Natts_entry];
 
-			entry_values(account, &account->entries[i], values, nulls);
+			entry_values(account, entry, actor, values, nulls);
+			jifen_chain_entry(account, entry, values, nulls);
 			add_row(&new_entries, values, nulls);
+			for (int x = 0; x < entry->nallocations; x++)
+				add_allocation_row(&new_allocations, account,
+								   &account->allocations[entry->first_allocation + x]);
 		}
-		for (int i = 0; i < account->nallocations; i++)
-			add_allocation_row(&new_allocations, account, &account->allocations[i]);
+		account->nstored = account->nentries;
+		add_account_row(&changed_accounts, account);
 		for (int i = 0; i < account->nlots; i++)
 		{
-			const JifenLot *lot = &account->lots[i];
+			JifenLot   *lot = &account->lots[i];
 
 			if (lot->remaining == lot->stored)
 				continue;
 			add_lot_row(lot->stored == 0 ? &new_lots :
 						lot->remaining == 0 ? &spent_lots : &changed_lots,
 						account, lot);
+			lot->stored = lot->remaining;
+		}
+		for (int i = 0; i < account->nholds; i++)
+		{
+			JifenHold  *hold = &account->holds[i];
+
+			if (hold->amount == hold->stored)
+				continue;
+			add_hold_row(hold->stored == 0 ? &new_holds : &ended_holds, account, hold);
+			hold->stored = hold->amount;
+		}
+		for (int i = 0; i < account->ndebts; i++)
+		{
+			JifenDebt  *debt = &account->debts[i];
+
+			if (debt->remaining == debt->stored)
+				continue;
+			add_debt_row(debt->stored == 0 ? &new_debts :
+						 debt->remaining == 0 ? &repaid_debts : &changed_debts,
+						 account, debt);
+			debt->stored = debt->remaining;
 		}
 	}
 
@@ -345,7 +416,14 @@ jifen_store(JifenAccount **accounts, int naccounts)
 	write_rows(&spent_lots, "spent_lot", &delete_lots);
 	write_rows(&changed_lots, "changed_lot", &update_lots);
 	write_rows(&new_lots, "new_lot", &insert_lots);
+	write_rows(&new_holds, "new_hold", &insert_holds);
+	write_rows(&ended_holds, "ended_hold", &delete_holds);
+	write_rows(&new_debts, "new_debt", &insert_debts);
+	write_rows(&changed_debts, "changed_debt", &update_debts);
+	write_rows(&repaid_debts, "repaid_debt", &delete_debts);
 
+	table_close(debt_table, NoLock);
+	table_close(hold_table, NoLock);
 	table_close(allocation_table, NoLock);
 	table_close(lot_table, NoLock);
 	table_close(entry_table, NoLock);

@@ -1,0 +1,273 @@
+-- breaches of journal: accounts and their entries, each by itself, and what guards them.
+
+-- The figures of each account.
+create function breaches_of_accounts(own_program integer, own_account bigint)
+returns table (account_id bigint, seq bigint, invariant text, expected text, found text)
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+begin
+return query
+with scope as (
+    select * from account
+    where (own_program is null or program_id = own_program)
+        and (own_account is null or account_id = own_account)
+),
+total as (
+    select e.account_id, count(*) as entries, sum(e.amount::bigint) as amount,
+        sum(e.held::bigint) as held, sum(e.debt::bigint) as debt, max(e.event_at) as last_event_at,
+        max(e.event_at) filter (where e.kind in ('earn', 'redeem', 'hold', 'capture', 'transfer_out')) as last_activity_at
+    from entry e join scope s on s.account_id = e.account_id
+    where own_account is null or e.account_id = own_account
+    group by e.account_id
+),
+in_lots as (
+    select account_id, sum(remaining::bigint) as remaining from lot
+    where own_account is null or account_id = own_account
+    group by account_id
+),
+latest_change as (
+    select distinct on (account_id) account_id, status from status_change
+    where own_account is null or account_id = own_account
+    order by account_id, change_no desc
+),
+figures as (
+    select s.account_id, s.balance::bigint, s.held::bigint, s.debt::bigint, s.last_seq, s.last_event_at,
+        s.last_activity_at, s.status, c.status as latest_status,
+        coalesce(t.entries, 0) as entries, coalesce(t.amount, 0) as total_amount,
+        coalesce(t.held, 0) as total_held, coalesce(t.debt, 0) as total_debt,
+        t.last_event_at as latest_event_at, t.last_activity_at as latest_activity_at,
+        coalesce(l.remaining, 0) + s.held::bigint - s.debt::bigint as made_up
+    from scope s
+    left join total t on t.account_id = s.account_id
+    left join in_lots l on l.account_id = s.account_id
+    left join latest_change c on c.account_id = s.account_id
+)
+select account_id, null::bigint, 'balance is the sum of the entries', total_amount::text, balance::text
+from figures where balance <> total_amount
+union all
+select account_id, null, 'held is the sum of the entries'' held', total_held::text, held::text
+from figures where held <> total_held
+union all
+select account_id, null, 'debt is the sum of the entries'' debt', total_debt::text, debt::text
+from figures where debt <> total_debt
+union all
+select account_id, null, 'balance is what is in lots and held, less the debt', made_up::text, balance::text
+from figures where balance <> made_up
+union all
+select account_id, null, 'last_seq is the number of entries', entries::text, last_seq::text
+from figures where last_seq <> entries
+union all
+select account_id, null, 'last_event_at is the latest of the entries', latest_event_at::text, last_event_at::text
+from figures where last_event_at is distinct from latest_event_at
+union all
+select account_id, null, 'last_activity_at is the latest that the member did',
+    latest_activity_at::text, last_activity_at::text
+from figures where last_activity_at is distinct from latest_activity_at
+union all
+select account_id, null, 'status is that of its latest change', latest_status, status
+from figures where status is distinct from latest_status
+union all
+select account_id, null, 'a closed account is empty', 'balance 0, held 0, debt 0',
+    format('balance %s, held %s, debt %s', balance, held, debt)
+from figures where status = 'closed' and not (balance = 0 and held = 0 and debt = 0);
+end
+$$;
+
+comment on function breaches_of_accounts(integer, bigint) is
+    'Breaches of the accounts'' figures, by numbers of program and account, null: all';
+
+-- The entries, each by itself and with the one that it refers to.
+create function breaches_of_journal(own_program integer, own_account bigint)
+returns table (account_id bigint, seq bigint, invariant text, expected text, found text)
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+begin
+return query
+with scope as (
+    select account_id from account
+    where (own_program is null or program_id = own_program)
+        and (own_account is null or account_id = own_account)
+),
+-- What an entry of each kind changes, by sign; whether it has a lot of its
+-- own; which way it moves points of lots (1: takes, -1: gives back); and what
+-- it names that others do not.
+form (kind, amount_sign, held_sign, debt_sign, has_lot, moves, names) as (values
+    ('earn', 1, 0, 0, true, 0, ''),
+    ('import', 1, 0, 0, true, 0, ''),
+    ('redeem', -1, 0, 0, false, 1, ''),
+    ('expire', -1, 0, 0, false, 1, ''),
+    ('reinstate', 1, 0, 0, false, -1, 'reverses_seq'),
+    ('extend', 0, 0, 0, true, 1, ''),
+    ('adjust', 1, 0, 0, true, 0, ''),
+    ('adjust', 1, 0, -1, false, 0, 'debt_seq'),
+    ('adjust', -1, 0, 0, false, 1, ''),
+    ('adjust', -1, 0, 1, false, 1, ''),
+    ('hold', 0, 1, 0, false, 1, 'until'),
+    ('capture', -1, -1, 0, false, 0, 'hold_seq'),
+    ('release', 0, -1, 0, false, -1, 'hold_seq'),
+    ('reverse', 1, 0, 0, false, -1, 'reverses_seq'),
+    ('reverse', 1, 0, -1, false, -1, 'reverses_seq'),
+    ('reverse', -1, 0, 0, false, 1, 'reverses_seq'),
+    ('reverse', -1, 0, 1, false, 1, 'reverses_seq'),
+    ('repay', 0, 0, -1, false, 1, 'debt_seq'),
+    ('transfer_out', -1, 0, 0, false, 1, 'counter_account_id, counter_seq'),
+    ('transfer_in', 1, 0, 0, true, 0, 'counter_account_id, counter_seq')
+),
+moved as (
+    select x.account_id, x.seq, sum(x.amount::bigint) as taken,
+        bool_or(x.amount > 0) as takes, bool_or(x.amount < 0) as gives_back
+    from allocation x join scope s on s.account_id = x.account_id
+    where own_account is null or x.account_id = own_account
+    group by x.account_id, x.seq
+),
+journal as (
+    select e.account_id, e.seq, e.kind, e.amount::bigint, e.held::bigint, e.debt::bigint, e.balance::bigint,
+        e.event_at, e.available_at, e.expires_at, e.until, e.issued_at, e.debt_seq, e.idempotency_key,
+        coalesce(e.reverses_seq, e.hold_seq, e.debt_seq) as refers_to,
+        concat_ws(', ', case when e.reverses_seq is not null then 'reverses_seq' end,
+            case when e.hold_seq is not null then 'hold_seq' end,
+            case when e.debt_seq is not null then 'debt_seq' end,
+            case when e.until is not null then 'until' end,
+            case when e.counter_account_id is not null then 'counter_account_id' end,
+            case when e.counter_seq is not null then 'counter_seq' end) as names,
+        row_number() over in_order as place,
+        sum(e.amount::bigint) over in_order as running
+    from entry e join scope s on s.account_id = e.account_id
+    where own_account is null or e.account_id = own_account
+    window in_order as (partition by e.account_id order by e.seq)
+),
+-- An adjust that names a debt has the form of one that forgives, or none.
+formed as (
+    select j.*, f.kind is not null as has_form, f.has_lot, f.moves, f.names as form_names, m.takes, m.gives_back,
+        j.held - j.debt + case when j.kind = 'extend' then 0
+            else case when f.has_lot then j.amount else 0 end - coalesce(m.taken, 0) end as changes
+    from journal j
+    left join form f on f.kind = j.kind
+        and f.amount_sign = (j.amount > 0)::int - (j.amount < 0)::int
+        and f.held_sign = (j.held > 0)::int - (j.held < 0)::int
+        and f.debt_sign = (j.debt > 0)::int - (j.debt < 0)::int
+    left join moved m on m.account_id = j.account_id and m.seq = j.seq
+),
+reference as (
+    select j.account_id, j.seq, j.kind, j.amount, j.event_at, e.kind as of_kind, e.amount as of_amount,
+        e.debt as of_debt, e.debt_seq as of_debt_seq, e.event_at as of_event_at
+    from journal j
+    left join journal e on e.account_id = j.account_id and e.seq = j.refers_to and e.seq < j.seq
+    where j.refers_to is not null
+)
+select account_id, seq, 'seq has no gap', place::text, seq::text
+from journal where seq <> place
+union all
+select account_id, seq, 'an entry''s balance is the sum up to it', running::text, balance::text
+from journal where balance <> running
+union all
+select j.account_id, j.seq, 'an entry of its kind has its signs',
+    (select string_agg(format('%s, %s, %s', f.amount_sign, f.held_sign, f.debt_sign), ' or ') from form f where f.kind = j.kind),
+    format('%s, %s, %s', j.amount, j.held, j.debt)
+from formed j where not j.has_form
+union all
+select account_id, seq, 'an entry''s amount is what it changes in lots, held and debt', amount::text, changes::text
+from formed where has_form and amount <> changes
+union all
+select account_id, seq, 'an entry takes from lots or gives back as its kind does',
+    case moves when 1 then 'takes' when -1 then 'gives back' else 'neither' end,
+    concat_ws(', ', case when takes then 'takes' end, case when gives_back then 'gives back' end)
+from formed where takes and moves <> 1 or gives_back and moves <> -1
+union all
+select account_id, seq, 'a credit has its times, and only a credit',
+    case when has_lot then 'event_at <= available_at < expires_at' else 'none' end,
+    format('%s, %s', available_at, expires_at)
+from formed
+where has_form and case when has_lot then (event_at <= available_at and available_at < expires_at) is not true
+    else num_nonnulls(available_at, expires_at) > 0 end
+union all
+select account_id, seq, 'points that stem from earlier ones keep when those were issued, and no others',
+    case when kind in ('transfer_in', 'extend', 'import') then format('issued_at <= %s', event_at) else 'none' end,
+    issued_at::text
+from journal
+where case when kind in ('transfer_in', 'extend') then (issued_at <= event_at) is not true
+    when kind = 'import' then issued_at > event_at
+    else issued_at is not null end
+union all
+select account_id, seq, 'an entry names what its kind does', form_names, names
+from formed where names <> form_names
+union all
+select account_id, seq, 'an entry refers to one before it of the right kind',
+    case kind when 'reverse' then case when amount > 0 then 'a debit' else 'a credit' end || ' that can be undone'
+        when 'reinstate' then 'an expire'
+        when 'capture' then 'a hold' when 'release' then 'a hold'
+        else 'one that made a debt' end,
+    coalesce(of_kind, 'none')
+from reference
+where case kind
+    when 'reverse' then of_kind in ('earn', 'redeem', 'adjust', 'capture', 'transfer_out', 'transfer_in', 'import')
+        and of_debt_seq is null and sign(of_amount::numeric) = -sign(amount::numeric)
+    when 'reinstate' then of_kind = 'expire'
+    when 'capture' then of_kind = 'hold'
+    when 'release' then of_kind = 'hold'
+    when 'repay' then of_debt > 0
+    when 'adjust' then of_debt > 0
+    else true end is not true
+union all
+select account_id, seq, 'an entry refers to what has happened by then', format('event_at >= %s', of_event_at), event_at::text
+from reference where event_at < of_event_at
+union all
+select account_id, max(seq), 'an idempotency key is used once in an account', '1', count(*)::text
+from journal where idempotency_key is not null
+group by account_id, idempotency_key having count(*) > 1;
+end
+$$;
+
+comment on function breaches_of_journal(integer, bigint) is
+    'Breaches of the entries, each by itself and with the one it refers to, by numbers of program and account, null: all';
+
+-- The tables as such: rows without the row that they belong to, where
+-- everything is checked, and the guards.
+create function breaches_of_tables(own_program integer, own_account bigint)
+returns table (account_id bigint, seq bigint, invariant text, expected text, found text)
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+begin
+return query
+select o.account_id, o.seq, 'every row has its account', 'an account', o.what
+from (
+    select account_id, null::bigint as seq, 'a status change' as what from status_change
+    union all select account_id, seq, 'an entry' from entry
+    union all select account_id, seq, 'a lot' from lot
+    union all select account_id, seq, 'an allocation' from allocation
+    union all select account_id, seq, 'a hold' from hold
+    union all select account_id, seq, 'a debt' from debt
+) o
+where own_program is null and own_account is null
+    and not exists (select from account a where a.account_id = o.account_id)
+union all
+select o.account_id, null, 'every account and tier has its program', 'a program', o.what
+from (
+    select account_id, program_id, 'an account' as what from account
+    union all select null, program_id, 'tier ' || code from tier
+) o
+where own_program is null and own_account is null
+    and not exists (select from program p where p.program_id = o.program_id)
+union all
+select null, null, 'entries and allocations refuse changes', 'trigger refuse_change always enabled',
+    format('table %s', wanted.name)
+from (values ('entry'), ('allocation')) wanted (name)
+where not exists (
+    select from pg_trigger t
+    where t.tgrelid = format('jifen.%I', wanted.name)::regclass
+        and t.tgname = 'refuse_change' and t.tgenabled = 'A');
+end
+$$;
+
+comment on function breaches_of_tables(integer, bigint) is
+    'Breaches of the tables: rows that belong to none, and disabled guards; by numbers of program and account, null: all';
+
+revoke all on function breaches_of_accounts(integer, bigint) from public;
+revoke all on function breaches_of_journal(integer, bigint) from public;
+revoke all on function breaches_of_tables(integer, bigint) from public;

@@ -1,0 +1,375 @@
+/*
+ * history.c
+ *	  Loads what a posting needs of the journal: the entries that it undoes, and
+ *	  all uses of all credits where it happened before the latest entry.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+
+#include "plan.h"
+#include "storage.h"
+
+#define TARGET_COLUMNS \
+	"e.account_id, e.seq, e.kind, e.amount, e.qualifying," \
+	" greatest(e.event_at, (select max(event_at) from jifen.entry" \
+	"   where account_id = e.account_id and debt_seq = e.seq)), e.expires_at," \
+	" e.counter_account_id, e.counter_seq," \
+	" (select sum(abs(amount::bigint))::bigint from jifen.entry" \
+	"  where account_id = e.account_id and reverses_seq = e.seq)," \
+	" (select sum(amount::bigint)::bigint from jifen.entry" \
+	"  where account_id = e.account_id and debt_seq = e.seq)"
+
+static JifenStatement load_targets = {
+	"select " TARGET_COLUMNS
+	" from unnest($1, $2) w (account_id, seq)"
+	" cross join lateral (select * from jifen.entry"
+	"   where account_id = w.account_id and seq = w.seq offset 0) e",
+	2, {INT8ARRAYOID, INT8ARRAYOID}
+};
+
+/*
+ * What the entries took of which lots, less what was given back: by
+ * themselves or, of a capture, by its hold, and in repayment of their debt.
+ */
+static JifenStatement load_taken = {
+	"select w.account_id, c.seq, c.expires_at, c.available_at, l.remaining,"
+	"       coalesce(c.issued_at, c.event_at), c.source, w.seq, x.amount"
+	" from unnest($1, $2) w (account_id, seq)"
+	" cross join lateral ("
+	"   select a.lot_seq, sum(a.amount) as amount from ("
+	"     select w.seq"
+	"     union all select e.hold_seq from jifen.entry e"
+	"       where e.account_id = w.account_id and e.seq = w.seq"
+	"     union all select r.seq from jifen.entry e"
+	"       cross join lateral (select seq from jifen.entry where account_id = w.account_id"
+	"         and hold_seq = e.hold_seq and kind = 'release' offset 0) r"
+	"       where e.account_id = w.account_id and e.seq = w.seq"
+	"     union all select e.seq from jifen.entry e"
+	"       where e.account_id = w.account_id and e.reverses_seq = w.seq"
+	"     union all select e.seq from jifen.entry e"
+	"       where e.account_id = w.account_id and e.debt_seq = w.seq) s"
+	"   cross join lateral (select lot_seq, amount from jifen.allocation"
+	"     where account_id = w.account_id and seq = s.seq offset 0) a"
+	"   group by a.lot_seq) x"
+	" cross join lateral (select * from jifen.entry"
+	"   where account_id = w.account_id and seq = x.lot_seq offset 0) c"
+	" left join jifen.lot l on l.account_id = w.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
+	" order by w.account_id, w.seq, c.expires_at, c.seq",
+	2, {INT8ARRAYOID, INT8ARRAYOID}
+};
+
+/* The credits that a transfer of $2, $3 made, in the order of their lots. */
+static JifenStatement load_transfer_ins = {
+	"select seq from jifen.entry"
+	" where account_id = $1 and counter_account_id = $2 and counter_seq = $3"
+	"   and kind = 'transfer_in'"
+	"   and seq >= (select counter_seq from jifen.entry where account_id = $2 and seq = $3)"
+	" order by seq limit (select count(*) from jifen.allocation where account_id = $2 and seq = $3)",
+	3, {INT8OID, INT8OID, INT8OID}
+};
+
+static JifenStatement load_own_lots = {
+	"select w.account_id, c.seq, c.expires_at, c.available_at, l.remaining,"
+	"       coalesce(c.issued_at, c.event_at), c.source"
+	" from unnest($1, $2) w (account_id, seq)"
+	" cross join lateral (select * from jifen.entry"
+	"   where account_id = w.account_id and seq = w.seq offset 0) c"
+	" left join jifen.lot l on l.account_id = w.account_id and l.expires_at = c.expires_at and l.seq = c.seq",
+	2, {INT8ARRAYOID, INT8ARRAYOID}
+};
+
+/* All credits in spending order; an extension's is what it took of another lot. */
+static JifenStatement load_credits = {
+	"select e.account_id, e.seq, e.expires_at, e.available_at, l.remaining,"
+	"       coalesce(e.issued_at, e.event_at), e.source, e.event_at,"
+	"       case when e.kind <> 'extend' then e.amount else"
+	"         (select sum(amount) from jifen.allocation"
+	"          where account_id = e.account_id and seq = e.seq) end"
+	" from jifen.entry e"
+	" left join jifen.lot l on l.account_id = $1 and l.expires_at = e.expires_at and l.seq = e.seq"
+	" where e.account_id = $1 and e.expires_at is not null"
+	" order by e.expires_at, e.seq",
+	1, {INT8OID}
+};
+
+#define ENTRY_OF_ALLOCATION \
+	"select * from jifen.entry where account_id = x.account_id and seq = x.seq offset 0"
+
+static JifenStatement load_uses = {
+	"select x.lot_seq, e.event_at, x.amount"
+	" from jifen.allocation x"
+	" cross join lateral (" ENTRY_OF_ALLOCATION ") e"
+	" where x.account_id = $1 and e.kind not in ('expire', 'reinstate')",
+	1, {INT8OID}
+};
+
+/* What expiry booked and nobody gave back. */
+static JifenStatement load_booked_expiry = {
+	"select x.lot_seq, case e.kind when 'expire' then x.seq else e.reverses_seq end as expire_seq,"
+	"       min(e.event_at) filter (where e.kind = 'expire'), sum(x.amount)"
+	" from jifen.allocation x"
+	" cross join lateral (" ENTRY_OF_ALLOCATION ") e"
+	" where x.account_id = $1 and e.kind in ('expire', 'reinstate')"
+	" group by x.lot_seq, 2"
+	" having sum(x.amount) > 0",
+	1, {INT8OID}
+};
+
+/*
+ * Entries of the given keys, by the place of the key, and when they were asked
+ * to happen: a reinstatement is dated as the expiry that it undoes, and what
+ * follows from it as asked.
+ */
+static JifenStatement load_keys = {
+	"select w.place, e.entry, coalesce((select event_at from jifen.entry"
+	"   where account_id = w.account_id and seq = e.seq + 1 and e.kind = 'reinstate'), e.event_at)"
+	" from unnest($1, $2) with ordinality w (account_id, key, place)"
+	" cross join lateral (select e as entry, e.seq, e.kind, e.event_at"
+	"   from jifen.entry e where e.account_id = w.account_id"
+	"     and hashtextextended(e.idempotency_key, 0) = hashtextextended(w.key, 0)"
+	"     and e.idempotency_key = w.key offset 0) e",
+	2, {INT8ARRAYOID, TEXTARRAYOID}
+};
+
+/* The other members of the transfers that these entries are of. */
+static JifenStatement find_counters = {
+	"select w.place, c.member"
+	" from unnest($1, $2, $3) with ordinality w (code, member, seq, place)"
+	" join jifen.program p on p.code = w.code"
+	" cross join lateral (select account_id from jifen.account"
+	"   where program_id = p.program_id and member = w.member offset 0) a"
+	" cross join lateral (select counter_account_id from jifen.entry"
+	"   where account_id = a.account_id and seq = w.seq offset 0) e"
+	" join jifen.account c on c.account_id = e.counter_account_id",
+	3, {TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID}
+};
+
+/* The two arrays that stand for the keys in statements. */
+static void
+key_arrays(const JifenKeys *keys, Datum *values)
+{
+	int64	   *seqs = palloc((keys->n + 1) * sizeof(int64));
+
+	for (int i = 0; i < keys->n; i++)
+		seqs[i] = DatumGetInt64(keys->values[i]);
+	values[0] = jifen_int8_array(keys->account_ids, keys->n);
+	values[1] = jifen_int8_array(seqs, keys->n);
+}
+
+/* Sets first of the postings, which have keys, to the entries that have the same. */
+void
+jifen_load_keys(JifenPosting **postings, int n)
+{
+	int64	   *account_ids = palloc(n * sizeof(int64));
+	Datum	   *keys = palloc(n * sizeof(Datum));
+	Datum		values[2];
+	uint64		nfound;
+
+	for (int i = 0; i < n; i++)
+	{
+		account_ids[i] = postings[i]->account->account_id;
+		keys[i] = postings[i]->idempotency_key;
+	}
+	values[0] = jifen_int8_array(account_ids, n);
+	values[1] = jifen_text_array(keys, n);
+	nfound = jifen_execute(&load_keys, values, NULL, false, 0);
+	for (uint64 row = 0; row < nfound; row++)
+	{
+		JifenPosting *posting = postings[jifen_get_int64(row, 1) - 1];
+
+		posting->first = DatumGetHeapTupleHeaderCopy(jifen_get_datum(row, 2));
+		posting->first_event_at = jifen_get_time(row, 3);
+	}
+}
+
+/*
+ * Sets of each reversal of a transfer the other member, 0 of others.  Reads
+ * without locks: an entry never changes.
+ */
+void
+jifen_find_counters(JifenPosting **reversals, int n, Datum *members)
+{
+	Datum	   *programs = palloc(n * sizeof(Datum));
+	Datum	   *own = palloc(n * sizeof(Datum));
+	int64	   *seqs = palloc(n * sizeof(int64));
+	Datum		values[3];
+	uint64		nfound;
+
+	for (int i = 0; i < n; i++)
+	{
+		programs[i] = reversals[i]->program;
+		own[i] = reversals[i]->member;
+		seqs[i] = reversals[i]->seq;
+		members[i] = (Datum) 0;
+	}
+	values[0] = jifen_text_array(programs, n);
+	values[1] = jifen_text_array(own, n);
+	values[2] = jifen_int8_array(seqs, n);
+	nfound = jifen_execute(&find_counters, values, NULL, false, 0);
+	for (uint64 row = 0; row < nfound; row++)
+		members[jifen_get_int64(row, 1) - 1] = CStringGetTextDatum(jifen_get_string(row, 2));
+}
+
+/*
+ * Loads the entries, each once, as far as the accounts have them; of debits
+ * with the lots that they took from, of credits with their own lot.
+ */
+void
+jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entries)
+{
+	JifenKeys	debits = {0};
+	JifenKeys	credits = {0};
+	Datum		values[2];
+	uint64		n;
+
+	if (entries->n == 0)
+		return;
+	key_arrays(entries, values);
+	n = jifen_execute(&load_targets, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenAccount *account = jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1));
+		JifenTarget target = {0};
+
+		target.seq = jifen_get_int64(row, 2);
+		if (jifen_find_target(account, target.seq))
+			continue;
+		target.kind = jifen_kind_from_name(jifen_get_string(row, 3));
+		target.amount = jifen_get_int64(row, 4);
+		target.has_qualifying = !jifen_is_null(row, 5);
+		target.qualifying = jifen_get_int64(row, 5);
+		target.event_at = jifen_get_time(row, 6);
+		target.expires_at = jifen_get_time(row, 7);
+		target.counter_account_id = jifen_get_int64(row, 8);
+		target.counter_seq = jifen_get_int64(row, 9);
+		target.undone = jifen_get_int64(row, 10) + jifen_get_int64(row, 11);
+		jifen_add_target(account, &target);
+		jifen_add_key(target.expires_at == JIFEN_NO_TIME ? &debits : &credits,
+					  account->account_id, Int64GetDatum(target.seq));
+	}
+
+	if (debits.n > 0)
+	{
+		key_arrays(&debits, values);
+		n = jifen_execute(&load_taken, values, NULL, false, 0);
+		for (uint64 row = 0; row < n; row++)
+		{
+			JifenAccount *account = jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1));
+			JifenTarget *target = jifen_find_target(account, jifen_get_int64(row, 8));
+
+			jifen_add_taken(&target->taken, &target->ntaken,
+							jifen_add_lot_of_row(account, row, true), jifen_get_int64(row, 9));
+		}
+	}
+	if (credits.n > 0)
+	{
+		key_arrays(&credits, values);
+		n = jifen_execute(&load_own_lots, values, NULL, false, 0);
+		for (uint64 row = 0; row < n; row++)
+			jifen_add_lot_of_row(jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1)),
+								 row, true);
+	}
+}
+
+/* Loads both sides of a transfer: what was taken, and all credits of it. */
+void
+jifen_load_transfer(JifenAccount *giver, int64 out_seq, JifenAccount *receiver)
+{
+	JifenKeys	out = {0};
+	JifenKeys	ins = {0};
+	Datum		values[] = {Int64GetDatum(receiver->account_id), Int64GetDatum(giver->account_id),
+	Int64GetDatum(out_seq)};
+	uint64		n;
+
+	jifen_add_key(&out, giver->account_id, Int64GetDatum(out_seq));
+	jifen_load_targets(&giver, 1, &out);
+	n = jifen_execute(&load_transfer_ins, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+		jifen_add_key(&ins, receiver->account_id, Int64GetDatum(jifen_get_int64(row, 1)));
+	jifen_load_targets(&receiver, 1, &ins);
+}
+
+typedef struct CreditTime
+{
+	int64		seq;
+	TimestampTz expires_at;
+} CreditTime;
+
+static int
+compare_credit_seq(const void *a, const void *b)
+{
+	int64		first = ((const CreditTime *) a)->seq;
+	int64		second = ((const CreditTime *) b)->seq;
+
+	return first < second ? -1 : first > second;
+}
+
+static TimestampTz
+expires_at_of(const CreditTime *credits, uint64 n, int64 seq)
+{
+	CreditTime	key = {seq, 0};
+	CreditTime *found = bsearch(&key, credits, n, sizeof(CreditTime), compare_credit_seq);
+
+	if (found == NULL)
+		elog(ERROR, "allocation of entry " INT64_FORMAT ", which is no credit", seq);
+	return found->expires_at;
+}
+
+/*
+ * Loads all credits of the account, all uses of them, and what expiry has
+ * booked.  What was decided on the account must be stored.
+ */
+void
+jifen_load_history(JifenAccount *account)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id)};
+	CreditTime *credits;
+	uint64		ncredits;
+	uint64		n;
+
+	if (account->has_history)
+		return;
+	Assert(account->nstored == account->nentries);
+	ncredits = jifen_execute(&load_credits, values, NULL, false, 0);
+	credits = palloc_extended((ncredits + 1) * sizeof(CreditTime), MCXT_ALLOC_HUGE);
+	for (uint64 row = 0; row < ncredits; row++)
+	{
+		JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
+
+		lot->credited_at = jifen_get_time(row, 8);
+		lot->size = jifen_get_int64(row, 9);
+		credits[row] = (CreditTime)
+		{
+			lot->seq, lot->expires_at
+		};
+	}
+	qsort(credits, ncredits, sizeof(CreditTime), compare_credit_seq);
+	n = jifen_execute(&load_uses, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenUse	use = {0};
+
+		use.lot_seq = jifen_get_int64(row, 1);
+		use.expires_at = expires_at_of(credits, ncredits, use.lot_seq);
+		use.event_at = jifen_get_time(row, 2);
+		use.amount = jifen_get_int64(row, 3);
+		jifen_add_use(account, &use);
+	}
+	n = jifen_execute(&load_booked_expiry, values, NULL, false, 0);
+	for (uint64 row = 0; row < n; row++)
+	{
+		JifenBookedExpiry booked = {0};
+
+		booked.lot_seq = jifen_get_int64(row, 1);
+		booked.expires_at = expires_at_of(credits, ncredits, booked.lot_seq);
+		booked.expire_seq = jifen_get_int64(row, 2);
+		booked.event_at = jifen_get_time(row, 3);
+		booked.amount = jifen_get_int64(row, 4);
+		jifen_add_booked(account, &booked);
+	}
+	account->has_all_lots = true;
+	account->has_history = true;
+}

@@ -1,0 +1,506 @@
+/*
+ * prepare.c
+ *	  Locks the accounts that a batch concerns and loads what it needs of them.
+ *
+ * Each account is locked once, in account order.  What most postings need is
+ * loaded for all of them together; what only few need, when it comes to that.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "batch.h"
+#include "storage.h"
+
+int
+jifen_compare_texts(Datum a, Datum b)
+{
+	int			first = VARSIZE_ANY_EXHDR(DatumGetPointer(a));
+	int			second = VARSIZE_ANY_EXHDR(DatumGetPointer(b));
+	int			result = memcmp(VARDATA_ANY(DatumGetPointer(a)), VARDATA_ANY(DatumGetPointer(b)),
+								Min(first, second));
+
+	return result != 0 ? result : first - second;
+}
+
+static int
+compare_members(const void *a, const void *b)
+{
+	const JifenMember *first = a;
+	const JifenMember *second = b;
+	int			result = jifen_compare_texts(first->member, second->member);
+
+	return result != 0 ? result : jifen_compare_texts(first->program, second->program);
+}
+
+JifenMember *
+jifen_find_member(const JifenBatch *batch, Datum program, Datum member)
+{
+	JifenMember key = {program, member};
+
+	return bsearch(&key, batch->members, batch->nmembers, sizeof(JifenMember), compare_members);
+}
+
+static int
+compare_account_ids(const void *a, const void *b)
+{
+	int64		first = (*(JifenAccount *const *) a)->account_id;
+	int64		second = (*(JifenAccount *const *) b)->account_id;
+
+	return first < second ? -1 : first > second;
+}
+
+bool
+jifen_is_transfer(JifenKind kind)
+{
+	return kind == JIFEN_TRANSFER_OUT || kind == JIFEN_TRANSFER_IN;
+}
+
+/* Lists the members whom the postings concern, each once. */
+static void
+list_members(JifenBatch *batch)
+{
+	JifenMember *members = palloc0((2 * batch->n + 1) * sizeof(JifenMember));
+	JifenPosting **reversals = palloc((batch->n + 1) * sizeof(JifenPosting *));
+	Datum	   *counters = palloc((batch->n + 1) * sizeof(Datum));
+	int			nreversals = 0;
+	int			n = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		JifenPosting *posting = &batch->postings[i];
+
+		if (posting->refusal)
+			continue;
+		members[n++] = (JifenMember)
+		{
+			posting->program, posting->member,
+				posting->kind == JIFEN_EARN || posting->kind == JIFEN_IMPORT
+		};
+		if (posting->to_member)
+			members[n++] = (JifenMember)
+		{
+			posting->program, posting->to_member
+		};
+		if (posting->kind == JIFEN_REVERSE)
+			reversals[nreversals++] = posting;
+	}
+	if (nreversals > 0)
+		jifen_find_counters(reversals, nreversals, counters);
+	for (int i = 0; i < nreversals; i++)
+	{
+		if (counters[i])
+			members[n++] = (JifenMember)
+		{
+			reversals[i]->program, counters[i]
+		};
+	}
+
+	qsort(members, n, sizeof(JifenMember), compare_members);
+	batch->members = members;
+	for (int i = 0; i < n; i++)
+	{
+		JifenMember *last = &members[batch->nmembers - 1];
+
+		if (batch->nmembers > 0 && compare_members(last, &members[i]) == 0)
+			last->may_open |= members[i].may_open;
+		else
+			members[batch->nmembers++] = members[i];
+	}
+}
+
+/* Locks the accounts of those of the listed members who have none yet. */
+static void
+lock_members(JifenBatch *batch)
+{
+	Datum	   *programs = palloc((batch->nmembers + 1) * sizeof(Datum));
+	Datum	   *members = palloc((batch->nmembers + 1) * sizeof(Datum));
+	JifenAccount **locked;
+	int			nlocked;
+	int			n = 0;
+
+	for (int i = 0; i < batch->nmembers; i++)
+	{
+		if (batch->members[i].account || batch->members[i].refusal)
+			continue;
+		programs[n] = batch->members[i].program;
+		members[n++] = batch->members[i].member;
+	}
+	if (n == 0)
+		return;
+	locked = jifen_lock_members(programs, members, n, &nlocked);
+	for (int i = 0; i < nlocked; i++)
+	{
+		JifenMember *member = jifen_find_member(batch, CStringGetTextDatum(locked[i]->program->code),
+												CStringGetTextDatum(locked[i]->member));
+
+		member->account = locked[i];
+		member->exists = true;
+	}
+
+	if (batch->naccounts == 0)
+		batch->accounts = locked;
+	else
+	{
+		batch->accounts = repalloc_huge(batch->accounts,
+										(batch->naccounts + nlocked + 1) * sizeof(JifenAccount *));
+		memcpy(&batch->accounts[batch->naccounts], locked, nlocked * sizeof(JifenAccount *));
+	}
+	batch->naccounts += nlocked;
+	qsort(batch->accounts, batch->naccounts, sizeof(JifenAccount *), compare_account_ids);
+}
+
+/* Finds out which of the members have accounts, without locking them. */
+static void
+find_accounts(JifenBatch *batch)
+{
+	Datum	   *programs = palloc(batch->nmembers * sizeof(Datum));
+	Datum	   *members = palloc(batch->nmembers * sizeof(Datum));
+	bool	   *exist = palloc(batch->nmembers * sizeof(bool));
+
+	for (int i = 0; i < batch->nmembers; i++)
+	{
+		programs[i] = batch->members[i].program;
+		members[i] = batch->members[i].member;
+	}
+	jifen_find_accounts(programs, members, batch->nmembers, exist);
+	for (int i = 0; i < batch->nmembers; i++)
+		batch->members[i].exists = exist[i];
+}
+
+/* Opens accounts for those who have none, where their program does so. */
+static void
+open_members(JifenBatch *batch)
+{
+	int32	   *program_ids = palloc((batch->nmembers + 1) * sizeof(int32));
+	Datum	   *members = palloc((batch->nmembers + 1) * sizeof(Datum));
+	int			n = 0;
+
+	for (int i = 0; i < batch->nmembers; i++)
+	{
+		JifenMember *member = &batch->members[i];
+		JifenProgram *program;
+
+		if (member->exists)
+			continue;
+		program = jifen_find_program(member->program);
+		if (program == NULL)
+			member->refusal = jifen_refuse_unknown_program(member->program);
+		else if (!program->auto_open || !member->may_open)
+			member->refusal = jifen_refuse_unknown_member(program, member->member);
+		else
+		{
+			program_ids[n] = program->program_id;
+			members[n++] = member->member;
+		}
+	}
+	if (n == 0)
+		return;
+	batch->opened = palloc(n * sizeof(int64));
+	batch->nopened = jifen_open_accounts(program_ids, members, n, batch->opened);
+}
+
+/* A member who was found may have been renamed before the account was locked. */
+static void
+refuse_vanished(JifenBatch *batch)
+{
+	for (int i = 0; i < batch->nmembers; i++)
+	{
+		JifenMember *member = &batch->members[i];
+
+		if (member->account == NULL && member->refusal == NULL)
+			member->refusal = jifen_refuse_unknown_member(jifen_find_program(member->program),
+														  member->member);
+	}
+}
+
+/* Gives each posting its account and its counterpart, or its refusal. */
+static void
+assign_accounts(JifenBatch *batch)
+{
+	for (int i = 0; i < batch->n; i++)
+	{
+		JifenPosting *posting = &batch->postings[i];
+		JifenMember *member;
+
+		if (posting->refusal)
+			continue;
+		member = jifen_find_member(batch, posting->program, posting->member);
+		posting->account = member->account;
+		posting->refusal = member->refusal;
+		if (posting->to_member)
+		{
+			member = jifen_find_member(batch, posting->program, posting->to_member);
+			posting->counter = member->account;
+			/* A key comes first: what it names decides. */
+			if (posting->refusal == NULL && posting->idempotency_key == (Datum) 0)
+				posting->refusal = member->refusal;
+		}
+	}
+}
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	const JifenPosting *first = *(JifenPosting *const *) a;
+	const JifenPosting *second = *(JifenPosting *const *) b;
+
+	if (first->account != second->account)
+		return first->account->account_id < second->account->account_id ? -1 : 1;
+	return jifen_compare_texts(first->idempotency_key, second->idempotency_key);
+}
+
+/* Finds what the postings' keys have been used for, before and in the batch. */
+static void
+load_keys(JifenBatch *batch)
+{
+	JifenPosting **keyed = palloc((batch->n + 1) * sizeof(JifenPosting *));
+	int			n = 0;
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		if (batch->postings[i].refusal == NULL && batch->postings[i].idempotency_key)
+			keyed[n++] = &batch->postings[i];
+	}
+	if (n == 0)
+		return;
+	jifen_load_keys(keyed, n);
+	qsort(keyed, n, sizeof(JifenPosting *), compare_keys);
+	for (int i = 0; i < n; i++)
+		keyed[i]->repeats_key = (i > 0 && compare_keys(&keyed[i - 1], &keyed[i]) == 0) ||
+			(i + 1 < n && compare_keys(&keyed[i], &keyed[i + 1]) == 0);
+}
+
+/* Whether the posting takes points of its own account. */
+static bool
+is_debit(const JifenPosting *posting)
+{
+	return posting->kind == JIFEN_REDEEM || posting->kind == JIFEN_HOLD ||
+		posting->kind == JIFEN_TRANSFER_OUT ||
+		(posting->kind == JIFEN_ADJUST && posting->amount < 0);
+}
+
+/* When the posting happens, if nothing before it in the batch is refused. */
+static TimestampTz
+foresee_event_at(const JifenBatch *batch, const JifenPosting *posting)
+{
+	TimestampTz at;
+
+	if (posting->event_at != JIFEN_NO_TIME)
+		return posting->event_at;
+	at = Max(batch->now, posting->account->foreseen);
+	return posting->counter ? Max(at, posting->counter->foreseen) : at;
+}
+
+/* Groups change the order: what is latest of an account may come first. */
+static void
+foresee_groups(JifenBatch *batch)
+{
+	for (int i = 0; i < batch->n; i++)
+	{
+		JifenPosting *posting = &batch->postings[i];
+		TimestampTz at;
+
+		if (posting->refusal || posting->first)
+			continue;
+		at = foresee_event_at(batch, posting);
+		posting->account->foreseen = Max(posting->account->foreseen, at);
+		if (posting->counter)
+			posting->counter->foreseen = Max(posting->counter->foreseen, at);
+	}
+}
+
+/* The counterpart of a reversal of a transfer. */
+static JifenAccount *
+counter_of(const JifenBatch *batch, const JifenTarget *target)
+{
+	JifenAccount *counter = jifen_account_of_id(batch->accounts, batch->naccounts,
+												target->counter_account_id);
+
+	if (counter == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not lock the other account of the transfer"),
+				 errdetail("The other account of entry " INT64_FORMAT " was not known when the accounts were being locked.",
+						   target->seq),
+				 errhint("Retry the transaction.")));
+	return counter;
+}
+
+/* Loads the entry that the posting reverses; of a transfer, both sides. */
+JifenTarget *
+jifen_batch_target(JifenBatch *batch, JifenPosting *posting)
+{
+	JifenAccount *account = posting->account;
+	JifenTarget *target = jifen_find_target(account, posting->seq);
+	JifenKeys	entries = {0};
+
+	if (target == NULL)
+	{
+		jifen_add_key(&entries, account->account_id, Int64GetDatum(posting->seq));
+		jifen_load_targets(&account, 1, &entries);
+		target = jifen_find_target(account, posting->seq);
+	}
+	if (target && target->counter_account_id != 0)
+	{
+		JifenAccount *counter = counter_of(batch, target);
+
+		posting->counter = counter;
+		if (target->kind == JIFEN_TRANSFER_OUT)
+			jifen_load_transfer(account, posting->seq, counter);
+		else
+			jifen_load_transfer(counter, target->counter_seq, account);
+		target = jifen_find_target(account, posting->seq);
+	}
+	return target;
+}
+
+/* Loads the entries that the batch reverses, as far as they are there already. */
+static void
+load_targets(JifenBatch *batch)
+{
+	JifenKeys	entries = {0};
+
+	for (int i = 0; i < batch->n; i++)
+	{
+		JifenPosting *posting = &batch->postings[i];
+
+		if (posting->refusal == NULL && posting->first == NULL && posting->kind == JIFEN_REVERSE)
+			jifen_add_key(&entries, posting->account->account_id, Int64GetDatum(posting->seq));
+	}
+	jifen_load_targets(batch->accounts, batch->naccounts, &entries);
+}
+
+/*
+ * Loads what the postings will need of the accounts: holds, debts, the lots
+ * that are first to be spent and, where a posting happens before what the
+ * account has seen by then, its history.
+ */
+static void
+load_accounts(JifenBatch *batch)
+{
+	JifenKeys	holds = {0};
+	JifenKeys	lots = {0};
+	TimestampTz latest = batch->now;
+
+	for (int a = 0; a < batch->naccounts; a++)
+	{
+		batch->accounts[a]->foreseen = batch->accounts[a]->last_event_at;
+		batch->accounts[a]->known_from = DT_NOEND;
+	}
+	load_targets(batch);
+	if (batch->has_groups)
+		foresee_groups(batch);
+	for (int i = 0; i < batch->n; i++)
+	{
+		JifenPosting *posting = &batch->postings[i];
+		JifenAccount *account = posting->account;
+		TimestampTz at;
+
+		CHECK_FOR_INTERRUPTS();
+		if (posting->refusal || posting->first)
+			continue;
+		at = foresee_event_at(batch, posting);
+		latest = Max(latest, at);
+		if (posting->kind == JIFEN_CAPTURE || posting->kind == JIFEN_RELEASE)
+			jifen_add_key(&holds, account->account_id, Int64GetDatum(posting->seq));
+		if (is_debit(posting) || posting->kind == JIFEN_REVERSE)
+		{
+			JifenTarget *target = posting->kind == JIFEN_REVERSE ?
+			jifen_find_target(account, posting->seq) : NULL;
+			bool		is_credit = target && target->expires_at != JIFEN_NO_TIME;
+
+			if ((target == NULL || is_credit) &&
+				(at < account->foreseen || (account->held > 0 && at < batch->now) ||
+				 (is_credit && target->expires_at <= at)))
+				jifen_load_history(account);
+			if (is_debit(posting))
+				account->known_from = Min(account->known_from, at);
+		}
+		account->foreseen = Max(account->foreseen, at);
+		if (posting->counter)
+			posting->counter->foreseen = Max(posting->counter->foreseen, at);
+	}
+	/* A reversal of a transfer may happen with the latest of the other account. */
+	for (int a = 0; a < batch->naccounts; a++)
+		latest = Max(latest, batch->accounts[a]->foreseen);
+	jifen_load_holds(batch->accounts, batch->naccounts, &holds, latest);
+	jifen_load_debts(batch->accounts, batch->naccounts);
+	for (int a = 0; a < batch->naccounts; a++)
+	{
+		JifenAccount *account = batch->accounts[a];
+
+		if (account->known_from != DT_NOEND && !account->has_history)
+			jifen_add_key(&lots, account->account_id, TimestampTzGetDatum(account->known_from));
+	}
+	jifen_load_first_lots(batch->accounts, batch->naccounts, &lots);
+}
+
+/*
+ * Stores what the batch has decided so far, if any of it is the account's, so
+ * that it can be looked up like anything else.
+ */
+void
+jifen_store_so_far(JifenBatch *batch, const JifenAccount *account)
+{
+	if (account->nstored == account->nentries)
+		return;
+	if (batch->keeps_unstored)
+		elog(ERROR, "group would store what may have to be undone");
+	jifen_store(batch->accounts, batch->naccounts);
+}
+
+/*
+ * Makes sure that enough is known of the account's lots to take that many
+ * points at that time.
+ */
+void
+jifen_prepare_debit(JifenBatch *batch, JifenAccount *account, PointAmount amount, TimestampTz at,
+					bool needs_history)
+{
+	if ((needs_history || at < account->last_event_at) && !account->has_history)
+	{
+		jifen_store_so_far(batch, account);
+		jifen_load_history(account);
+	}
+	if (!jifen_lots_suffice(account, amount, at))
+		jifen_load_all_lots(account);
+}
+
+/* Prepares an account to lose a credit, whose own lot often suffices. */
+void
+jifen_prepare_withdrawal(JifenBatch *batch, JifenAccount *account, const JifenTarget *credit,
+						 PointAmount amount, TimestampTz at)
+{
+	const JifenLot *own = jifen_find_lot(account, credit->expires_at, credit->seq);
+
+	if (at < account->last_event_at || at >= credit->expires_at || own->remaining < amount)
+		jifen_prepare_debit(batch, account, amount, at, credit->expires_at <= at);
+}
+
+/* Locks the accounts of the batch, gives each posting its own, and loads. */
+void
+jifen_prepare(JifenBatch *batch)
+{
+	list_members(batch);
+	if (batch->nmembers == 0)
+		return;
+
+	/*
+	 * Accounts are opened while none is locked, or the new ones would be
+	 * locked out of order.  A single one is mostly there.
+	 */
+	if (batch->nmembers == 1)
+		lock_members(batch);
+	else
+		find_accounts(batch);
+	open_members(batch);
+	lock_members(batch);
+	for (int i = 0; i < batch->nopened; i++)
+		jifen_account_of_id(batch->accounts, batch->naccounts, batch->opened[i])->is_opened = true;
+	refuse_vanished(batch);
+	assign_accounts(batch);
+	load_keys(batch);
+	load_accounts(batch);
+}
