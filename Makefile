@@ -11,6 +11,7 @@
 ##   make demo            the main job on a small example; DATA=FILE replays a purchase file
 ##   make shell           psql with the demo loaded
 ##   make check           every test; PROVE_TESTS='FILE...' only those, PROVE_FLAGS=-v tells more
+##   make soak            the random model of the tests, longer, run after run; SEED=1 OPERATIONS=20000 RUNS=10 and the like
 ##   make bench           postings and reads beside pgbench's own workloads; CLIENTS=8 ROUNDS=3 and the like
 ##
 ## Source:
@@ -21,7 +22,7 @@
 srcdir := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
 
 # The tasks need neither a server nor PGXS, and PGXS has a check of its own.
-TASKS = help demo shell check bench format format-check
+TASKS = help demo shell check soak bench format format-check
 
 ifneq ($(filter $(TASKS),$(MAKECMDGOALS)),)
 
@@ -44,6 +45,9 @@ shell:
 
 check:
 	@$(srcdir)/test/bin/cluster test/bin/check
+
+soak:
+	@$(srcdir)/test/bin/cluster test/bin/soak
 
 bench:
 	@$(srcdir)/test/bin/cluster test/bench/bench

@@ -3,8 +3,8 @@
 \i common.sql
 \set ECHO queries
 
-select started_at::time(0) as started, ended_at - started_at as took,
-    batches, accounts, lots, points, error
+select job, started_at::time(0) as started, ended_at - started_at as took,
+    accounts, lots, holds, points, error
 from jifen.job_run order by job_run_id;
 select jifen.unschedule_jobs();
 
@@ -48,7 +48,7 @@ select pg_temp.expect('some points are left', 'true', (:points > 0)::text) \g /d
 \set ECHO queries
 
 \echo 'Mei''s statement.\n'
-select event_at::date as day, kind, amount, balance,
+select event_at::date as day, kind, amount, held, balance,
     coalesce(reference, source, reason) as what, expires_at::date
 from jifen.statement('tea', 'mei');
 

@@ -5,32 +5,59 @@
 \pset null 'never'
 set search_path = jifen;
 
--- Without entries of a kind there is no sum.
+-- Without entries of a kind there is no sum. An expiry that a late return
+-- undoes was none.
 create temporary view figure as
 select
     (select count(*) from account) as members,
     (select count(*) from replay.invoice) as invoices,
+    (select count(purchase_no) from replay.return) as matched,
+    (select count(*) from replay.return where purchase_no is null) as unmatched,
+    (select count(*) from replay.invoice where returned > 0) as touched,
+    (select count(*) from replay.invoice where value > 0 and returned = value) as came_back,
     (select count(*) from entry) as entries,
-    (select coalesce(sum(amount)::numeric, 0) from entry where kind = 'earn') as earned,
-    (select coalesce(-sum(amount)::numeric, 0) from entry where kind = 'redeem') as redeemed,
-    (select coalesce(-sum(amount)::numeric, 0) from entry where kind = 'expire') as expired,
-    (select sum(balance)::numeric from account) as points_left;
+    b.*,
+    (select sum(balance)::numeric from account) as points_left,
+    (select count(*) from entry where debt > 0) as debts,
+    (select count(*) from debt) as open_debts,
+    (select coalesce(sum(debt) filter (where debt > 0)::numeric, 0) from entry) as owed,
+    (select coalesce(-sum(debt) filter (where debt < 0)::numeric, 0) from entry) as repaid,
+    (select coalesce(sum(remaining)::numeric, 0) from debt) as still_owed
+from (
+    select coalesce(sum(amount) filter (where kind = 'earn'), 0) as earned,
+        coalesce(-sum(amount) filter (where undone = 'earn'), 0) as reversed,
+        coalesce(-sum(amount) filter (where kind = 'redeem'), 0) as redeemed,
+        coalesce(sum(amount) filter (where undone = 'redeem'), 0) as given_back,
+        coalesce(-sum(amount) filter (where kind in ('expire', 'reinstate')), 0) as expired
+    from replay.by_reference
+) b;
 
 \echo
 select what as "summary", to_char(value, 'FM999,999,999,999,990') as " "
 from figure, lateral (values
     (1, 'members', members::numeric),
     (2, 'invoices', invoices),
-    (3, 'points earned', earned),
-    (4, 'points redeemed', redeemed),
-    (5, 'points expired', expired),
-    (6, 'points left', points_left),
-    (7, 'entries posted', entries),
-    (8, 'entries a second', round(entries / greatest(:seconds, 0.01)))
+    (3, '  of which something came back', touched),
+    (4, '  of which all came back', came_back),
+    (5, 'lines of returns that match a purchase', matched),
+    (6, 'lines of returns that match none', unmatched),
+    (7, 'points earned', earned),
+    (8, '  reversed with the returns', reversed),
+    (9, 'points redeemed', redeemed),
+    (10, '  given back with the returns', given_back),
+    (11, 'points expired', expired),
+    (12, 'points left', points_left),
+    (13, 'debts: points reversed that were spent', debts),
+    (14, '  points', owed),
+    (15, '  points repaid by later credits', repaid),
+    (16, '  points still owed', still_owed),
+    (17, '  debts repaid in full', debts - open_debts),
+    (18, 'entries posted', entries),
+    (19, 'entries a second', round(entries / greatest(:seconds, 0.01)))
 ) v (no, what, value)
 order by no;
 
-\echo 'Liability by the month in which it lapses\n'
+\echo 'Liability by the month in which it lapses; what members owe is not taken off\n'
 select to_char(expires_month, 'YYYY-MM') as month, members, lots, points, face_value, currency
 from liability_by_expiry
 order by expires_month;

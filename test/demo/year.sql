@@ -153,12 +153,21 @@ from jifen.earn('tea', 'mei', 500, source => 'bought', expiry => 'never',
 \set month :this_year '-01-01'
 execute earn_orders(:'month');
 
-\echo 'Jun orders online. The points can be spent once it is too late to send it back.\n'
+\echo 'Jun orders online. The points can be spent once it is too late to send it back.'
+\echo 'The answer gets lost and the shop sends it again, with the same key: nothing is'
+\echo 'posted twice.\n'
 \set at :this_year '-01-18 15:00'
 \set later :this_year '-02-01 15:00'
-select e.amount, e.balance, e.available_at, e.expires_at
-from jifen.earn('tea', 'jun', 180, reference => 'W-77',
+prepare earn_online as
+select e.seq, e.amount, e.balance, e.available_at, e.expires_at
+from jifen.earn('tea', 'jun', 180, reference => 'W-77', idempotency_key => 'W-77',
     event_at => :'at', available_at => :'later') e;
+execute earn_online;
+execute earn_online;
+\set ECHO none
+select pg_temp.expect('the entries of W-77', '1', count(*)::text)
+from jifen.statement('tea', 'jun') where reference = 'W-77' \g /dev/null
+\set ECHO queries
 
 \echo :bold'== 28 January' :this_year '==':plain'\n'
 \echo 'What everybody holds. Jun''s gift has lapsed: nothing has booked that yet, but it'

@@ -1,11 +1,37 @@
 """database.py: the ledger in PostgreSQL as the run sees it: operations as SQL, rows as plain values."""
 
+import json
+import threading
+import time
+from fractions import Fraction
+
 import psycopg2
 
 from when import instant, show
 
-NUMBERS = ('amount', 'qualifying', 'seq')
-TIMES = ('event_at', 'available_at', 'as_of', 'until', 'since')
+TIMES = ('event_at', 'available_at', 'as_of', 'until', 'since', 'expires_at', 'issued_at')
+SETS = ('transfer', 'reverse_reference', 'post')        # functions that return several rows
+
+STORED = '''
+    prepare stored(text, text[], bigint) as
+    select jsonb_build_object('account', to_jsonb(a),
+        'entries', (select coalesce(jsonb_agg(to_jsonb(e) || jsonb_build_object('counter', c.member)
+                                              order by e.seq), '[]')
+                    from jifen.entry e left join jifen.account c on c.account_id = e.counter_account_id
+                    where e.account_id = a.account_id and e.seq > $3),
+        'uses', (select coalesce(jsonb_agg(jsonb_build_array(u.seq, u.lot_seq, u.amount)), '[]')
+                 from jifen.allocation u where u.account_id = a.account_id and u.seq > $3),
+        'lots', (select coalesce(jsonb_agg(to_jsonb(l) order by l.expires_at, l.seq), '[]')
+                 from jifen.lot l where l.account_id = a.account_id),
+        'holds', (select coalesce(jsonb_agg(to_jsonb(h) order by h.until, h.seq), '[]')
+                  from jifen.hold h where h.account_id = a.account_id),
+        'debts', (select coalesce(jsonb_agg(to_jsonb(d) order by d.seq), '[]')
+                  from jifen.debt d where d.account_id = a.account_id),
+        'statuses', (select jsonb_agg(s.status order by s.change_no)
+                     from jifen.status_change s where s.account_id = a.account_id))
+    from jifen.account a
+    where a.program_id = (select program_id from jifen.program where code = $1)
+        and ($2 is null or a.member = any ($2))'''
 
 
 def literal(name, value):
@@ -14,20 +40,35 @@ def literal(name, value):
         return 'null'
     if isinstance(value, bool):
         return str(value).lower()
-    text = show(value) if name in TIMES else str(value)
+    if isinstance(value, Fraction):
+        return str(float(value))
+    if name == 'postings':
+        return 'array[' + ', '.join(function_text('posting', one) for one in value) + ']'
+    text = show(value) if name in TIMES else json.dumps(value) if name == 'details' else str(value)
     return text if isinstance(value, int) and name not in TIMES else "'" + text.replace("'", "''") + "'"
 
 
+def function_text(function, arguments):
+    return f'jifen.{function}(' + ', '.join(f'{quoted(name)} => {literal(name, value)}'
+                                            for name, value in arguments.items()) + ')'
+
+
+def quoted(name):
+    return f'"{name}"' if name == 'group' else name
+
+
 def call_text(verb, arguments):
-    return f'jifen.{verb}(' + ', '.join(f'{name} => {literal(name, value)}'
-                                        for name, value in arguments.items()) + ')'
+    """The call as an expression whose value is one jsonb."""
+    text = function_text(verb, arguments)
+    if verb not in SETS:
+        return f'to_jsonb({text})'
+    return f"(select coalesce(jsonb_agg(to_jsonb(r) order by r.ordinality), '[]') from {text} with ordinality r)"
 
 
 def rows_text(calls):
     """Calls of one function that differ in the values alone, as one call for each row of a table."""
     names = list(calls[0][1])
-    types = {name: 'timestamptz' if name in TIMES else 'bigint' if name in NUMBERS
-             else 'jifen.expiry_policy' if name == 'expiry' else 'text' for name in names}
+    types = {name: 'timestamptz' if name in TIMES else 'bigint' if name == 'amount' else 'text' for name in names}
     rows = ', '.join('(' + ', '.join(f'{literal(name, arguments[name])}::{types[name]}' for name in names) + ')'
                      for _, arguments in calls)
     return f'select to_jsonb(jifen.{calls[0][0]}(' + ', '.join(f'{name} => q.{name}' for name in names) \
@@ -35,7 +76,7 @@ def rows_text(calls):
 
 
 class Database:
-    """One session; every statement that changes something is kept in .log for a reproduction."""
+    """One session, and another to disturb it; what may change something is kept in .log for a reproduction."""
 
     def __init__(self, name):
         self.name = name
@@ -47,20 +88,34 @@ class Database:
         admin.close()
         self.connection = None
         self.reset()
+        self.other = self.connect()         # strikes at the first
 
     def reset(self):
         """A new session on a new ledger."""
+        self.log = []
+        self._reconnect()
+        self.rows('deallocate all; drop extension if exists jifen cascade; create extension jifen')
+        self.rows(STORED)
+        self.ahead = self.now() - time.time_ns() // 1000
+
+    def connect(self):
+        connection = psycopg2.connect(dbname=self.name)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute('set timezone = \'UTC\'; set client_min_messages = warning')
+        return connection
+
+    def _reconnect(self):
         if self.connection:
             self.connection.close()
-        self.connection = psycopg2.connect(dbname=self.name)
-        self.connection.autocommit = True
+        self.connection = self.connect()
         self.cursor = self.connection.cursor()
-        self.log = []
-        self.rows('set timezone = \'UTC\'; set client_min_messages = warning')
-        self.rows('drop extension if exists jifen cascade; create extension jifen')
+        if self.rows("select 1 from pg_extension where extname = 'jifen'"):
+            self.rows(STORED)
 
     def drop(self):
         self.connection.close()
+        self.other.close()
         admin = psycopg2.connect(dbname='postgres')
         admin.autocommit = True
         with admin.cursor() as cursor:
@@ -80,35 +135,74 @@ class Database:
         names = list(calls[0][1])
         self.log.append((program, 'select ' + ',\n       '.join(call_text(*call) for call in calls)))
         try:
-            if len(calls) > 1 and all(verb == calls[0][0] and list(arguments) == names
-                                      for verb, arguments in calls):
+            if len(calls) > 1 and names == ['program', 'member', 'amount', 'event_at'] \
+                    and all(verb == calls[0][0] and list(arguments) == names for verb, arguments in calls):
                 rows = self.rows(rows_text(calls))
                 return 'ok', [row[0] for row in rows], instant(rows[0][1])
-            *results, now = self.rows('select ' + ', '.join(f'to_jsonb({call_text(*call)})' for call in calls)
+            *results, now = self.rows('select ' + ', '.join(call_text(*call) for call in calls)
                                       + ', now()::text')[0]
         except psycopg2.Error as error:
             return error.pgcode, str(error).strip(), None
         return 'ok', results, instant(now)
 
+    def cut_short(self, program, calls, how, delay):
+        """As call(), but so many microseconds on it is cancelled or its session ended: 57014, 57P01 or 'lost'."""
+        self.log.append((program, f'-- {how} after {delay} microseconds:'))
+        (pid,), = self.rows('select pg_backend_pid()')
+        if how == 'timeout':
+            self.rows(f'set statement_timeout = {1 + delay // 1000}')
+            answer = self.call(program, calls)
+            while True:
+                try:
+                    self.rows('reset statement_timeout')
+                    return answer
+                except psycopg2.errors.QueryCanceled:
+                    pass            # it, too, has a millisecond
+
+        def strike():
+            time.sleep(delay / 1e6)
+            with self.other.cursor() as cursor:
+                cursor.execute(f'select pg_{how}_backend({pid})')
+
+        striker = threading.Thread(target=strike)
+        striker.start()
+        answer = self.call(program, calls)
+        striker.join()
+        if how == 'terminate':
+            self._reconnect()
+            while self.rows(f'select 1 from pg_stat_activity where pid = {pid}'):
+                time.sleep(0.001)
+        return answer if answer[0] is not None else ('lost', *answer[1:])
+
+    def posted_at(self, program, seqs):
+        """The one time at which these entries were posted: (program, member) → seq."""
+        (found, when), = self.rows('''
+            select count(distinct e.posted_at), min(e.posted_at)::text
+            from jifen.entry e join jifen.account a using (account_id) join jifen.program p using (program_id)
+            where p.code = %s and (a.member, e.seq) in %s''',
+            (program, tuple((member, seq) for (_, member), seq in seqs.items())))
+        assert found == 1
+        return instant(when)
+
+    def clock(self):
+        """About what now() would be."""
+        return time.time_ns() // 1000 + self.ahead
+
     def now(self):
         return instant(self.rows('select now()::text')[0][0])
 
-    def stored(self, program, member=None, after=0):
-        """By member: the account row, entries and allocations with seq > after, open lots, statuses."""
-        return {row['account']['member']: row for (row,) in self.rows(f'''
-            select jsonb_build_object('account', to_jsonb(a),
-                'entries', (select coalesce(jsonb_agg(to_jsonb(e) order by e.seq), '[]')
-                            from jifen.entry e where e.account_id = a.account_id and e.seq > %(after)s),
-                'uses', (select coalesce(jsonb_agg(jsonb_build_array(u.seq, u.lot_seq, u.amount)), '[]')
-                         from jifen.allocation u where u.account_id = a.account_id and u.seq > %(after)s),
-                'lots', (select coalesce(jsonb_agg(to_jsonb(l) order by l.expires_at, l.seq), '[]')
-                         from jifen.lot l where l.account_id = a.account_id),
-                'statuses', (select jsonb_agg(s.status order by s.change_no)
-                             from jifen.status_change s where s.account_id = a.account_id))
-            from jifen.account a
-            where a.program_id = (select program_id from jifen.program where code = %(program)s)
-            {'' if member is None else 'and a.member = %(member)s'}''',
-            {'program': program, 'member': member, 'after': after})}
+    def stored(self, program, members=None, after=0):
+        """By member: the account row, entries and allocations with seq > after, open lots, holds, debts, statuses."""
+        found = self.rows('execute stored(%s, %s, %s)', (program, members, after))
+        return {row['account']['member']: row for (row,) in found}
+
+    def due_releases(self, program, after):
+        """Releases at their hold's deadline among entries after these: member → seq. (program, member, seq) → deadline."""
+        return {(program, member, seq): instant(until) for member, seq, until in self.rows('''
+            select a.member, e.seq, h.until::text
+            from jifen.account a join jifen.program p using (program_id) join jifen.entry e using (account_id)
+            join jifen.entry h on (h.account_id, h.seq, h.until) = (e.account_id, e.hold_seq, e.event_at)
+            where p.code = %s and a.member = any (%s)''', (program, list(after))) if seq > after[member]}
 
     def last_seqs(self, program):
         return {(code, member): seq for code, member, seq in self.rows('''

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 
 sys.dont_write_bytecode = True
 
+import sessions
 from check import Checker
 from clocks import check_expiry, check_windows
 from database import Database
@@ -24,14 +25,17 @@ from shrink import shrink
 from when import FOREVER, from_datetime
 from world import LATE, Disagreement, World
 
-ALONE = ['expiry jobs change no outcome', 'expiry jobs change no answer', 'no part of a balance is negative',
-         'a balance is its parts']
+ALONE = ['jobs change no outcome', 'jobs change no answer', 'no part of a balance is negative', 'a balance is its parts']
 AGREEMENTS = [
-    'expires_at()', 'accepted or refused alike', 'entries returned', 'accounts returned', 'expire_batch()',
-    'accounts exist alike', 'account rows', 'entries written', 'allocations', 'open lots', 'status changes',
-    'balance()', 'expiring()', 'statement()', 'tier_for()', 'tier_status()', 'tier windows',
+    'expires_at()', 'accepted or refused alike', 'entries returned', 'accounts returned', 'post()', 'expire_batch()',
+    'release_batch()', 'accounts exist alike', 'account rows', 'entries written', 'allocations', 'open lots',
+    'open holds', 'open debts', 'status changes', 'a call cut short is done or not', 'balance()',
+    'balance() as known before', 'expiring()', 'statement()', 'tier_for()', 'tier_status()', 'tier windows',
     'readings refused', 'points by day, kind and source', 'points owed', 'liability_by_expiry',
     'reconcile() finds nothing', 'invariants by SQL',
+    'sessions: refused as one alone would be', 'sessions: every entry stems from one call that succeeded',
+    'sessions: one order explains all accounts', 'sessions: the model writes as many entries',
+    'sessions: entries returned', 'sessions: a key names one entry',
     *ALONE,
 ]
 
@@ -69,16 +73,19 @@ def run(options, world, history):
             checker.check(generator.codes)
     checker.check(generator.codes)
     if world.database:
+        outcomes = sessions.play(world, options.seed, max(200, options.operations // 12))
+        print('sessions\t' + ', '.join(f'{state} {n}' for state, n in outcomes.most_common()))
         check_refusals(world, generator.codes[0])
         check_windows(world, options.seed)
     # The twins' jobs at last; from here on even the balances are equal.
-    while world.ledger.due(None, world.now):
-        op = Operation('expire_batch', 'any', {'program': None, 'as_of': world.now})
-        world.play(Script('any', [('call', [op])]))
-    checker.check(generator.codes)
-    for code in generator.codes:
+    for verb, due in (('release_batch', world.ledger.overdue), ('expire_batch', world.ledger.lapsed)):
+        while due(None, world.now):
+            op = Operation(verb, 'any', {'program': None, 'as_of': world.now})
+            world.play(Script('any', [('call', [op])]))
+    checker.check(generator.codes + [sessions.PROGRAM] * bool(world.database))
+    for code in set(generator.codes) - generator.single - world.parted:
         for member in world.ledger.programs[code].accounts:
-            world.agree('expiry jobs change no answer',
+            world.agree('jobs change no answer',
                         *(world.ledger.account(code + suffix, member).balance() for suffix in ('', LATE)),
                         code, member, 'once all is booked')
 
@@ -91,13 +98,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seed', type=int, default=random.randrange(10 ** 6), help='default: drawn, and printed')
     parser.add_argument('--operations', type=int, default=10_000)
-    parser.add_argument('--accounts', type=int, default=12, help='first members of each program')
+    parser.add_argument('--accounts', type=int, help='first members of each program')
     parser.add_argument('--programs', type=int, default=4, help='each with a twin that has no expiry job')
-    parser.add_argument('--every', type=int, default=500, help='operations between two comparisons of everything')
+    parser.add_argument('--every', type=int, default=1_000, help='operations between two comparisons of everything')
     parser.add_argument('--database', default='jifen_model')
     parser.add_argument('--alone', action='store_true', help='the model by itself, without a database')
     parser.add_argument('--no-shrink', action='store_true', help='do not look for the shortest history')
     options = parser.parse_args()
+    options.accounts = options.accounts or max(12, options.operations // 800)
 
     print(f'seed\t{options.seed}', flush=True)
     now = from_datetime(datetime.now(timezone.utc))
@@ -119,9 +127,12 @@ def main():
                           for account in program.accounts.values() for entry in account.entries)
         print('outcomes\t' + ', '.join(f'{state} {n}' for state, n in world.outcomes.most_common()))
         print('entries\t' + ', '.join(f'{kind} {n}' for kind, n in entries.most_common()))
+        print('cut short\t' + ', '.join(f'{what} {n}' for what, n in world.faults.most_common()))
+        if world.parted:
+            print('twins parted\t' + ', '.join(sorted(world.parted)))
         operations = sum(len(script.operations()) for script in history)
         print(f'operations\t{operations}', flush=True)
-        if difference and not options.no_shrink:
+        if difference and not options.no_shrink and difference.program != sessions.PROGRAM:
             shrink(database, now, history, difference)
     finally:
         if database:

@@ -4,7 +4,8 @@ import random
 import time
 
 from check import Checker
-from generate import Script, instants
+from generate import Script
+from operations import instants
 from world import LATE, Disagreement, World
 
 PATIENCE = 90       # seconds
@@ -39,7 +40,7 @@ def shorter(scripts, size):
     """The history less so many scripts in a row, for each such row; creations of programs stay."""
     for start in range(len(scripts) - 1, -1, -size):
         row = range(max(0, start - size + 1), start + 1)
-        rest = [s for n, s in enumerate(scripts) if n not in row or s.operations()[0].verb == 'create_program']
+        rest = [s for n, s in enumerate(scripts) if n not in row or any(op.verb == 'create_program' for op in s.operations())]
         if len(rest) < len(scripts):
             yield rest
 

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(71);
+select plan(123);
 \ir books.psql
 
 do $$
@@ -212,7 +212,124 @@ select is(pg_temp.differences('unbooked', 'booked', m, '2024-01-01', '2024-03-20
     format('%s: what there was at any time does not depend on what was booked when', m))
 from unnest(array['m', 'edge', 'twice', 'again']) m;
 
-select is(array(select concat_ws(': ', b.program, b.member, b.invariant) from reconcile() b), array[]::text[], 'and all of it reconciles');
+-- ---------- holds ----------
+
+do $$
+begin
+    perform earn('p', 'gil', 10, event_at => '2024-01-01');
+    perform hold('p', 'gil', 10, '2999-01-01', event_at => '2024-01-10');
+    perform release('p', 'gil', 2, event_at => '2024-01-20');
+end
+$$;
+select is((balance('p', 'gil')).available, 10::point_amount, 'what was held and released is there');
+select throws_ok(format('select %s, event_at => %L)', call, event_at), 'JF001', 'insufficient points', format('%s: not what was held then or later: %s)', event_at, call))
+from unnest(array['redeem(''p'', ''gil'', 1', 'hold(''p'', ''gil'', 1, ''2999-01-01''', 'transfer(''p'', ''gil'', ''ann'', 1', 'adjust(''p'', ''gil'', -1, ''abuse''']) call,
+    unnest(array['2024-01-05', '2024-01-10', '2024-01-19 23:59:59.999999']::timestamptz[]) event_at order by 1;
+select is((hold('p', 'gil', 4, '2999-01-01', event_at => '2024-01-20')).seq, 4::bigint, 'from the release on');
+select is((redeem('p', 'gil', 6, event_at => '2024-01-21')).seq, 5::bigint, 'with what is not held again');
+select throws_ok($$select capture('p', 'gil', 4, event_at => '2024-01-19')$$, '22023', 'event_at is before the hold', 'a hold is not captured before it is held');
+select is((capture('p', 'gil', 4, 3, event_at => '2024-01-20')).balance, 1::point_amount, 'in its instant it can be');
+select throws_ok($$select redeem('p', 'gil', 1, event_at => '2024-01-19')$$, 'JF001', 'insufficient points', 'what is released then');
+select is((redeem('p', 'gil', 1, event_at => '2024-01-20')).balance, 0::point_amount, 'can be spent then');
+select is(array(select pg_temp.owns('p', 'gil', t) from unnest(array['2024-01-05', '2024-01-10', '2024-01-20', '2024-01-21']::timestamptz[]) t),
+    array['10 = 10 + 0 + 0 + 0 - 0', '10 = 0 + 0 + 10 + 0 - 0', '6 = 6 + 0 + 0 + 0 - 0', '0 = 0 + 0 + 0 + 0 - 0'], 'at no time there was less than nothing');
+
+do $$
+begin
+    perform earn('p', 'hal', 10, event_at => '2024-01-01', expiry => '1 month');   -- lapses on 2 February
+    perform earn('p', 'hal', 5, event_at => '2024-01-01');
+    perform expire_batch('p', '2024-02-10');
+end
+$$;
+select throws_ok($$select hold('p', 'hal', 6, '2999-01-01', event_at => '2024-02-02')$$, 'JF001', 'insufficient points', 'what has lapsed is not held');
+select is((hold('p', 'hal', 12, '2999-01-01', event_at => '2024-02-01 23:59:59.999999')).seq, 5::bigint, 'a microsecond before it could be');
+select is(pg_temp.journal('p', 'hal', 3), array['3 expire -10 = 5', '4 reinstate 10 = 15 of 3', '5 hold 0 held 12 = 15'], 'what was booked as lapsed is given back to it');
+select is(pg_temp.allocations('p', 'hal', 5), array['lot 1: 10', 'lot 2: 2'], 'in spending order');
+select is((capture('p', 'hal', 5, 3, event_at => '2024-02-02')).balance, 12::point_amount, 'captured in part, when it has lapsed');
+select is(pg_temp.journal('p', 'hal', 6), array['6 capture -3 held -3 = 12 of 5', '7 release 0 held -9 = 12 of 5', '8 expire -7 = 5'], 'the rest lapses again');
+select is((reverse('p', 'hal', 6, event_at => '2024-02-03')).seq, 9::bigint, 'and what was captured, as it returns');
+select is(pg_temp.journal('p', 'hal', 9), array['9 reverse 3 = 8 of 6', '10 expire -3 = 5'], 'in an entry of its own');
+select throws_ok($$select redeem('p', 'hal', 6, event_at => '2024-01-31')$$, 'JF001', 'insufficient points', 'of what lapsed later than it was held nothing can be taken before');
+select is((redeem('p', 'hal', 3, event_at => '2024-01-31')).balance, 2::point_amount, 'but what never was held');
+select is(pg_temp.allocations('p', 'hal', 11), array['lot 2: 3'], 'of the other lot');
+
+-- The deadline is one of the clock: what is overdue now is released, however early the posting.
+set local jifen.clock_tolerance = '1h';
+do $$
+begin
+    perform earn('p', 'ida', 10, event_at => '2024-01-01');
+    perform hold('p', 'ida', 4, now() + interval '10 minutes', event_at => '2024-01-10');
+    perform redeem('p', 'ida', 1, event_at => now() + interval '20 minutes');
+    perform hold('p', 'ida', 4, now() + interval '10 minutes', event_at => '2024-01-10');
+end
+$$;
+select is(pg_temp.journal('p', 'ida', 3), array['3 release 0 held -4 = 10 of 2', '4 redeem -1 = 9', '5 hold 0 held 4 = 9'], 'a hold ends when it is due');
+select is((select e.event_at - now() from entry e where e.account_id = account_id('p', 'ida') and e.seq = 3), interval '10 minutes', 'and not when what releases it happens');
+select throws_ok($$select redeem('p', 'ida', 6, event_at => '2024-01-05')$$, 'JF001', 'insufficient points', 'what was held twice is not there before');
+select is((redeem('p', 'ida', 2, event_at => '2024-01-05')).balance, 7::point_amount, 'what was not is');
+reset jifen.clock_tolerance;
+
+-- ---------- reversals ----------
+
+-- A redemption and an expiry undone, both after the fact: 40 of 100 are redeemed, 60 lapse, the 40 return and lapse, the 60 are extended.
+do $$
+declare
+    code text;
+begin
+    foreach code in array array['unbooked', 'booked'] loop
+        perform earn(code, 'extended', 100, event_at => '2024-01-01', expiry => '30 days');    -- lapses on 1 February
+        perform redeem(code, 'extended', 40, event_at => '2024-01-10');
+    end loop;
+    perform expire_batch('booked', '2024-02-01');                                               -- 3: 60
+    perform reverse('booked', 'extended', 2, event_at => '2024-03-01');                         -- 4, and 5 expires 40
+    perform reverse('booked', 'extended', 3, event_at => '2024-04-01', expiry => '1 year');     -- 6, and 7 extends 60
+end
+$$;
+select is(pg_temp.journal('booked', 'extended', 3), array['3 expire -60 = 0', '4 reverse 40 = 40 of 2', '5 expire -40 = 0', '6 reinstate 60 = 60 of 3', '7 extend 0 = 60'],
+    'an expiry is undone at its own time');
+select is(pg_temp.entries_at('booked', 'extended', 6), array['6 reinstate 60 = 60 at 2024-02-01 00:00', '7 extend 0 = 60 at 2024-04-01 00:00'], 'and the points go on from when it is undone');
+select throws_ok($$select redeem('booked', 'extended', 41, event_at => '2024-01-05')$$, 'JF001', 'insufficient points', 'what is extended later has been used of its lot');
+select is((redeem('booked', 'extended', 40, event_at => '2024-01-05')).balance, 60::point_amount, 'the rest can be taken before');
+select is(pg_temp.journal('booked', 'extended', 8), array['8 reinstate 40 = 100 of 5', '9 redeem -40 = 60'], 'from what returned and lapsed');
+select is(array(select pg_temp.owns('booked', 'extended', t) from unnest(array['2024-01-05', '2024-01-10', '2024-02-01', '2024-03-01', '2024-04-01']::timestamptz[]) t),
+    array['60 = 60 + 0 + 0 + 0 - 0', '20 = 20 + 0 + 0 + 0 - 0', '20 = 0 + 0 + 0 + 20 - 0', '60 = 0 + 0 + 0 + 60 - 0', '60 = 60 + 0 + 0 + 0 - 0'],
+    'at no time there was less than nothing');
+select throws_ok($$select redeem('booked', 'extended', 1, event_at => '2024-01-05')$$, 'JF001', 'insufficient points', 'and now nothing is left of it');
+
+-- A capture and a goodwill undone in the past
+do $$
+begin
+    perform earn('p', 'jo', 10, event_at => '2024-01-01', expiry => '1 month');   -- lapses on 2 February
+    perform hold('p', 'jo', 8, '2999-01-01', event_at => '2024-01-05');
+    perform capture('p', 'jo', 2, 6, event_at => '2024-01-10');                   -- 3, and 4 releases 2
+    perform expire_batch('p', '2024-02-10');                                      -- 5: 4
+    perform reverse('p', 'jo', 3, 5, event_at => '2024-01-15');                   -- 6
+end
+$$;
+select is(pg_temp.journal('p', 'jo', 3), array['3 capture -6 held -6 = 4 of 2', '4 release 0 held -2 = 4 of 2', '5 expire -4 = 0', '6 reverse 5 = 5 of 3'],
+    'what returns as of a time before its lot lapsed');
+select is(pg_temp.owns('p', 'jo', '2024-01-20'), '9 = 9 + 0 + 0 + 0 - 0', 'could be spent from then');
+select is(pg_temp.owns('p', 'jo', '2024-02-10'), '5 = 0 + 0 + 0 + 5 - 0', 'and has lapsed since');
+select throws_ok($$select redeem('p', 'jo', 5, event_at => '2024-01-12')$$, 'JF001', 'insufficient points', 'before it there was less');
+select is((redeem('p', 'jo', 9, event_at => '2024-01-15')).balance, 0::point_amount, 'in its instant all of it');
+select is(pg_temp.journal('p', 'jo', 7), array['7 reinstate 4 = 9 of 5', '8 redeem -9 = 0'], 'what was booked as lapsed included');
+select throws_ok($$select reverse('p', 'jo', 3, 1, event_at => '2024-01-09')$$, '22023', 'reversal before the entry that it reverses', 'nothing returns before it was captured');
+
+do $$
+begin
+    perform create_program('owe', auto_open => true, overdraft => 'debt');
+    perform earn('owe', 'kim', 10, event_at => '2024-01-01');
+    perform redeem('owe', 'kim', 4, event_at => '2024-01-20');
+    perform reverse('owe', 'kim', 1, event_at => '2024-01-10');
+end
+$$;
+select is(pg_temp.journal('owe', 'kim', 3), array['3 reverse -10 debt 4 = -4 of 1'], 'a credit taken back before it was spent owes what is spent');
+select is(array(select pg_temp.owns('owe', 'kim', t) from unnest(array['2024-01-05', '2024-01-10', '2024-01-20']::timestamptz[]) t),
+    array['10 = 10 + 0 + 0 + 0 - 0', '0 = 4 + 0 + 0 + 0 - 4', '-4 = 0 + 0 + 0 + 0 - 4'], 'from when it is taken back');
+do $$begin perform reverse('owe', 'kim', 2, event_at => '2024-01-25'); end$$;
+select is(pg_temp.entries_at('owe', 'kim', 4), array['4 reverse 4 = 0 at 2024-01-25 00:00', '5 repay 0 = 0 at 2024-01-25 00:00'], 'until what was spent returns and repays');
+
+select is(pg_temp.breaches(), array[]::text[], 'and all of it reconciles');
 
 select * from finish();
 rollback;

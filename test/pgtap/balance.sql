@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(61);
+select plan(72);
 \ir books.psql
 
 do $$
@@ -21,7 +21,7 @@ $$;
 -- The whole answer in one line.
 create function pg_temp.answer(program text, member text, as_of timestamptz) returns text
 language sql as $$
-    select row(b.balance, b.available, b.pending, b.held, b.lapsed, b.next_expires_at, b.next_expiring)::text
+    select row(b.balance, b.available, b.pending, b.held, b.lapsed, b.next_expires_at, b.next_expiring, b.debt)::text
     from balance(answer.program, answer.member, answer.as_of) b
 $$;
 
@@ -29,31 +29,31 @@ $$;
 
 create temp table wanted (as_of timestamptz, answer text, reason text);
 insert into wanted values
-    ('1999-01-01 00:00+00', '(0,0,0,0,0,,)', 'long before'),
-    ('2024-01-10 11:59:59.999999+00', '(0,0,0,0,0,,)', 'a microsecond before the first credit'),
-    ('2024-01-10 12:00+00', '(10,10,0,0,0,"2024-02-11 00:00:00+00",10)', 'when it happens'),
-    ('2024-01-12 00:00+00', '(30,30,0,0,0,"2024-02-11 00:00:00+00",10)', 'two lots'),
-    ('2024-01-15 00:00+00', '(70,30,40,0,0,"2024-02-11 00:00:00+00",10)', 'a pending one'),
-    ('2024-01-24 23:59:59.999999+00', '(150,110,40,0,0,"2024-02-11 00:00:00+00",10)', 'a microsecond before the redemption'),
-    ('2024-01-25 00:00+00', '(135,95,40,0,0,"2024-03-13 00:00:00+00",15)', 'when it happens'),
-    ('2024-02-01 00:00+00', '(138,98,40,0,0,"2024-03-13 00:00:00+00",18)', 'when a part of it is reversed'),
-    ('2024-02-19 23:59:59.999999+00', '(138,98,40,0,0,"2024-03-13 00:00:00+00",18)', 'a microsecond before the pending lot''s hour'),
-    ('2024-02-20 00:00+00', '(138,138,0,0,0,"2024-03-13 00:00:00+00",18)', 'in its hour'),
-    ('2024-03-12 23:59:59.999999+00', '(138,138,0,0,0,"2024-03-13 00:00:00+00",18)', 'the last microsecond of a lot'),
-    ('2024-03-13 00:00+00', '(138,120,0,0,18,"2024-04-16 00:00:00+00",40)', 'when it lapses'),
-    ('2024-04-16 00:00+00', '(138,80,0,0,58,,)', 'when all have lapsed that ever will'),
-    ('2999-01-01 00:00+00', '(138,80,0,0,58,,)', 'far to come');
+    ('1999-01-01 00:00+00', '(0,0,0,0,0,,,0)', 'long before'),
+    ('2024-01-10 11:59:59.999999+00', '(0,0,0,0,0,,,0)', 'a microsecond before the first credit'),
+    ('2024-01-10 12:00+00', '(10,10,0,0,0,"2024-02-11 00:00:00+00",10,0)', 'when it happens'),
+    ('2024-01-12 00:00+00', '(30,30,0,0,0,"2024-02-11 00:00:00+00",10,0)', 'two lots'),
+    ('2024-01-15 00:00+00', '(70,30,40,0,0,"2024-02-11 00:00:00+00",10,0)', 'a pending one'),
+    ('2024-01-24 23:59:59.999999+00', '(150,110,40,0,0,"2024-02-11 00:00:00+00",10,0)', 'a microsecond before the redemption'),
+    ('2024-01-25 00:00+00', '(135,95,40,0,0,"2024-03-13 00:00:00+00",15,0)', 'when it happens'),
+    ('2024-02-01 00:00+00', '(138,98,40,0,0,"2024-03-13 00:00:00+00",18,0)', 'when a part of it is reversed'),
+    ('2024-02-19 23:59:59.999999+00', '(138,98,40,0,0,"2024-03-13 00:00:00+00",18,0)', 'a microsecond before the pending lot''s hour'),
+    ('2024-02-20 00:00+00', '(138,138,0,0,0,"2024-03-13 00:00:00+00",18,0)', 'in its hour'),
+    ('2024-03-12 23:59:59.999999+00', '(138,138,0,0,0,"2024-03-13 00:00:00+00",18,0)', 'the last microsecond of a lot'),
+    ('2024-03-13 00:00+00', '(138,120,0,0,18,"2024-04-16 00:00:00+00",40,0)', 'when it lapses'),
+    ('2024-04-16 00:00+00', '(138,80,0,0,58,,,0)', 'when all have lapsed that ever will'),
+    ('2999-01-01 00:00+00', '(138,80,0,0,58,,,0)', 'far to come');
 select is(pg_temp.answer('p', 'ann', w.as_of), w.answer, format('%s: %s', w.as_of, w.reason)) from (select * from wanted order by as_of) w;
 
 do $$begin perform expire_batch('p', '2024-03-20'); end$$;
-update wanted set answer = '(120,120,0,0,0,"2024-04-16 00:00:00+00",40)' where as_of = '2024-03-13 00:00+00';
-update wanted set answer = '(120,80,0,0,40,,)' where as_of >= '2024-04-16 00:00+00';
+update wanted set answer = '(120,120,0,0,0,"2024-04-16 00:00:00+00",40,0)' where as_of = '2024-03-13 00:00+00';
+update wanted set answer = '(120,80,0,0,40,,,0)' where as_of >= '2024-04-16 00:00+00';
 select is(pg_temp.answer('p', 'ann', w.as_of), w.answer, format('once expiry is booked, %s: %s', w.as_of, w.reason))
 from (select * from wanted order by as_of) w;
 
-select is(pg_temp.answer('p', 'nobody', '2024-01-01'), '(0,0,0,0,0,,)', 'an account without entries holds nothing');
+select is(pg_temp.answer('p', 'nobody', '2024-01-01'), '(0,0,0,0,0,,,0)', 'an account without entries holds nothing');
 select is((select b::text from balance('p', 'ann') b), pg_temp.answer('p', 'ann', now()), 'as_of is now() by default');
-select is((select b::text from balance('p', 'nobody') b), '(0,0,0,0,0,,)', 'for an empty account too');
+select is((select b::text from balance('p', 'nobody') b), '(0,0,0,0,0,,,0)', 'for an empty account too');
 
 -- Lots that lapse together, one of them pending until its last hour.
 do $$
@@ -64,15 +64,42 @@ begin
     perform earn('p', 'bob', 80, event_at => '2024-01-20', expiry => '2 months end of month');
 end
 $$;
-select is(pg_temp.answer('p', 'bob', '2024-02-01'), '(150,110,40,0,0,"2024-03-01 00:00:00+00",70)',
+select is(pg_temp.answer('p', 'bob', '2024-02-01'), '(150,110,40,0,0,"2024-03-01 00:00:00+00",70,0)',
     'next_expiring is all that lapses next, pending points included');
-select is(pg_temp.answer('p', 'bob', '2024-02-29 23:00+00'), '(150,150,0,0,0,"2024-03-01 00:00:00+00",70)', 'which are spendable for an hour');
+select is(pg_temp.answer('p', 'bob', '2024-02-29 23:00+00'), '(150,150,0,0,0,"2024-03-01 00:00:00+00",70,0)', 'which are spendable for an hour');
 
 -- A back-dated entry is in the balance of its time.
 do $$begin perform earn('p', 'bob', 5, event_at => '2024-01-15'); end$$;
 select is((balance('p', 'bob', '2024-01-14 23:59:59.999999+00')).balance, 10::point_amount, 'before a back-dated credit');
 select is((balance('p', 'bob', '2024-01-15')).balance, 15::point_amount, 'and from it on');
 select is((balance('p', 'bob', '2024-01-20')).balance, 155::point_amount, 'with what happened later');
+
+-- ---------- held points ----------
+
+do $$
+begin
+    perform earn('p', 'hob', 10, event_at => '2024-01-01', expiry => '1 month');   -- lapses on 2 February
+    perform earn('p', 'hob', 20, event_at => '2024-01-01', expiry => '1000 years');
+    perform earn('p', 'hob', 40, event_at => '2024-01-01');
+    perform hold('p', 'hob', 15, '2999-01-01', event_at => '2024-01-10');           -- 10 and 5
+    perform hold('p', 'hob', 5, '2998-01-01', event_at => '2024-01-11');
+end
+$$;
+select is(pg_temp.answer('p', 'hob', as_of), answer, format('%s: %s', as_of, reason))
+from (values
+    (1, '2024-01-09 23:59:59.999999+00'::timestamptz, '(70,70,0,0,0,"2024-02-02 00:00:00+00",10,0)', 'a microsecond before the first hold'),
+    (2, '2024-01-10', '(70,55,0,15,0,"3024-01-02 00:00:00+00",15,0)', 'held points do not lapse next'),
+    (3, '2024-01-11', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0)', 'two holds'),
+    (4, '2024-02-02', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0)', 'nor do they lapse when their lot does'),
+    (5, '2997-12-31 23:59:59.999999+00', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0)', 'a microsecond before the first deadline'),
+    (6, '2998-01-01', '(70,55,0,15,0,"3024-01-02 00:00:00+00",15,0)', 'past it what was held is available'),
+    (7, '2999-01-01', '(70,60,0,0,10,"3024-01-02 00:00:00+00",20,0)', 'past the second what has lapsed of it is lapsed')) v (n, as_of, answer, reason) order by n;
+select is(expiring('p', 'hob', until, as_of), points, format('lapsing after %s, by %s', as_of, until))
+from (values
+    (1, '3025-01-01'::timestamptz, '2024-01-11'::timestamptz, 10::point_amount),
+    (2, '3025-01-01', '2998-01-01', 15),
+    (3, '3025-01-01', '2999-01-01', 20),
+    (4, '2999-01-01', '2024-01-11', 0)) v (n, until, as_of, points) order by n;
 
 -- ---------- expiring ----------
 
@@ -104,10 +131,10 @@ select is(expiring('p', 'nobody', '2999-01-01'), 0::point_amount, 'nothing of no
 
 do $$
 begin
-    perform earn('p', 'dot', 100, 'INV-1', 'store', '2024-01-10', '2 months', '2024-01-12', details => '{"till": 7}');
-    perform redeem('p', 'dot', 30, 'ORD-1', '2024-01-20');
-    perform earn('p', 'dot', 50, 'INV-2', 'app', '2024-01-15', 'never');
-    perform reverse('p', 'dot', 2, 10, 'returned', '2024-01-20');
+    perform earn('p', 'dot', 100, 'INV-1', null, 'store', '2024-01-10', '2 months', '2024-01-12', details => '{"till": 7}');
+    perform redeem('p', 'dot', 30, 'ORD-1', event_at => '2024-01-20');
+    perform earn('p', 'dot', 50, 'INV-2', null, 'app', '2024-01-15', 'never');
+    perform reverse('p', 'dot', 2, 10, 'returned', event_at => '2024-01-20');
     perform redeem('p', 'dot', 5, event_at => '2024-01-15', details => '[]');
     perform expire_batch('p', '2024-04-01');
 end
@@ -125,12 +152,12 @@ select is(pg_temp.lines('p', 'dot'),
     'a statement tells them as they happened, with a balance that runs in that order');
 select is(array(select s::text from statement('p', 'dot') s),
     array(select format(line, now()) from unnest(array[
-            '(1,"2024-01-10 00:00:00+00","%s",earn,100,100,"2024-03-11 00:00:00+00","2024-01-12 00:00:00+00",store,INV-1,,,"{""till"": 7}")',
-            '(3,"2024-01-15 00:00:00+00","%s",earn,50,150,infinity,"2024-01-15 00:00:00+00",app,INV-2,,,)',
-            '(5,"2024-01-15 00:00:00+00","%s",redeem,-5,145,,,,,,,[])',
-            '(2,"2024-01-20 00:00:00+00","%s",redeem,-30,115,,,,ORD-1,,,)',
-            '(4,"2024-01-20 00:00:00+00","%s",reverse,10,125,,,,,returned,2,)',
-            '(6,"2024-03-11 00:00:00+00","%s",expire,-75,50,,,,,,,)']) line),
+            '(1,"2024-01-10 00:00:00+00","%s",earn,100,100,0,0,"2024-03-11 00:00:00+00","2024-01-12 00:00:00+00",store,INV-1,,,"{""till"": 7}")',
+            '(3,"2024-01-15 00:00:00+00","%s",earn,50,150,0,0,infinity,"2024-01-15 00:00:00+00",app,INV-2,,,)',
+            '(5,"2024-01-15 00:00:00+00","%s",redeem,-5,145,0,0,,,,,,,[])',
+            '(2,"2024-01-20 00:00:00+00","%s",redeem,-30,115,0,0,,,,ORD-1,,,)',
+            '(4,"2024-01-20 00:00:00+00","%s",reverse,10,125,0,0,,,,,returned,2,)',
+            '(6,"2024-03-11 00:00:00+00","%s",expire,-75,50,0,0,,,,,,,)']) line),
     'every column of it');
 select is(pg_temp.lines('p', 'dot', '2024-01-15', '2024-01-20'), array['3 earn 50 = 150', '5 redeem -5 = 145'],
     'from since on and before until');

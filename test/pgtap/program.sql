@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(35);
+select plan(62);
 
 -- A program's rules in one line.
 create function pg_temp.rules(p program) returns text
@@ -89,6 +89,44 @@ select is(pg_temp.stored('full'),
     'full | Points | Asia/Tokyo | 3 years end of year | JPY | 1 | false | 90 days',
     'what was refused changed nothing');
 select throws_ok($$select alter_program('FULL')$$, 'JF002', 'unknown program "FULL"', 'an unknown program');
+
+-- ---------- debts and grace ----------
+
+create function pg_temp.debt_rules(p program) returns text
+language sql as $$
+    select concat_ws(' | ', p.code, p.overdraft, coalesce(p.overdraft_limit::text, 'no limit'), coalesce(p.return_grace::text, 'no grace'))
+$$;
+select is(pg_temp.debt_rules(create_program('strict')), 'strict | refuse | no limit | no grace', 'unless stated, no debts are made, and there is no grace');
+select is(pg_temp.debt_rules(create_program('lax', overdraft => 'debt', overdraft_limit => 100, return_grace => '30  DAYS')), 'lax | debt | 100 | 30 days', 'both can be stated');
+select is(pg_temp.debt_rules(create_program('kind', overdraft => 'forgive')), 'kind | forgive | no limit | no grace', 'or debts forgiven');
+select is(pg_temp.debt_rules(alter_program('lax', overdraft_limit => 50)), 'lax | debt | 50 | 30 days', 'the limit alone');
+select is(pg_temp.debt_rules(alter_program('lax', return_grace => 'never')), 'lax | debt | 50 | never', 'the grace alone');
+select is(pg_temp.debt_rules(alter_program('lax', unset => array['overdraft_limit'])), 'lax | debt | no limit | never', 'no limit any more');
+select is(pg_temp.debt_rules(alter_program('lax', unset => array['return_grace', 'overdraft_limit'])), 'lax | debt | no limit | no grace', 'no grace any more');
+select is(pg_temp.debt_rules(alter_program('lax', overdraft_limit => 20)), 'lax | debt | 20 | no grace', 'a limit again');
+select is(pg_temp.debt_rules(alter_program('lax', overdraft => 'forgive')), 'lax | forgive | no limit | no grace', 'which goes where there are no debts');
+select is(pg_temp.debt_rules(alter_program('lax', overdraft => 'debt')), 'lax | debt | no limit | no grace', 'and does not come back with them');
+select is(pg_temp.rules(alter_program('full', unset => array['point_value'])),
+    'full | Points | Asia/Tokyo | 3 years end of year | JPY | no value | false | 90 days', 'a value unset');
+select is(pg_temp.rules(alter_program('full', currency => 'EUR', point_value => 2, unset => array['point_value', 'currency'])),
+    'full | Points | Asia/Tokyo | 3 years end of year | no currency | no value | false | 90 days', 'and with its currency, whatever is given');
+select is(pg_temp.debt_rules(alter_program('lax', unset => '{}')), 'lax | debt | no limit | no grace', 'nothing unset');
+select throws_ok(statement, state, message, statement)
+from (values
+    (1, $$select create_program('p', overdraft => 'allow')$$, '22023', 'invalid overdraft "allow"'),
+    (2, $$select create_program('p', overdraft => null)$$, '22004', null),
+    (3, $$select create_program('p', overdraft_limit => 1)$$, '22023', 'overdraft_limit without debt'),
+    (4, $$select create_program('p', overdraft => 'forgive', overdraft_limit => 1)$$, '22023', 'overdraft_limit without debt'),
+    (5, $$select create_program('p', overdraft => 'debt', overdraft_limit => 0)$$, '22023', 'overdraft_limit must be more than zero'),
+    (6, $$select create_program('p', overdraft => 'debt', overdraft_limit => -1)$$, '22023', 'overdraft_limit must be more than zero'),
+    (7, $$select create_program('p', return_grace => '1 month inactive')$$, '0A000', null),
+    (8, $$select alter_program('strict', overdraft_limit => 1)$$, '22023', 'overdraft_limit without debt'),
+    (9, $$select alter_program('lax', overdraft => 'refuse', overdraft_limit => 1)$$, '22023', 'overdraft_limit without debt'),
+    (10, $$select alter_program('lax', overdraft => 'none')$$, '22023', 'invalid overdraft "none"'),
+    (11, $$select alter_program('lax', return_grace => '1 month inactive')$$, '0A000', null),
+    (12, $$select alter_program('lax', unset => array['expiry'])$$, '22023', 'a rule that cannot be unset'),
+    (13, $$select alter_program('lax', unset => array['return_grace', null])$$, '22023', 'a rule that cannot be unset')) v (n, statement, state, message) order by n;
+select is((select pg_temp.debt_rules(p) from program p where p.code = 'lax'), 'lax | debt | no limit | no grace', 'what was refused changed nothing');
 
 -- ---------- lots keep the policy that they were credited under ----------
 

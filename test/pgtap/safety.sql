@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(41);
+select plan(49);
 \ir books.psql
 
 -- The objects of the extension.
@@ -20,18 +20,20 @@ from pg_proc p where p.oid in (select pg_temp.members('pg_proc'));
 select bag_eq($$select proname::text from member_function where provolatile = 'v'$$,
     array['create_program', 'alter_program', 'open_account', 'freeze_account', 'unfreeze_account', 'close_account', 'earn', 'redeem', 'reverse',
         'expire_batch', 'run_expiry', 'create_tier', 'start_job_run', 'add_to_job_run', 'end_job_run', 'schedule_jobs', 'unschedule_jobs',
-        'refuse_change'],
+        'refuse_change', 'forget_member', 'seal', 'hold', 'capture', 'release', 'adjust', 'transfer', 'import', 'reverse_reference', 'lock_account',
+        'post', 'release_batch', 'run_release', 'run_batches'],
     'the functions that write, and no others, are volatile');
 select is_empty($$select oid::regprocedure from member_function where provolatile = 'v' and proparallel <> 'u'$$, 'they are parallel unsafe');
 select bag_eq($$select proname::text from member_function where provolatile = 'v' and not prosecdef$$,
-    array['run_expiry', 'schedule_jobs', 'unschedule_jobs', 'refuse_change'],
-    'and write as the owner, but for the procedure that commits, the trigger function and pg_cron''s jobs, which are the caller''s');
+    array['run_batches', 'run_expiry', 'run_release', 'schedule_jobs', 'unschedule_jobs', 'refuse_change', 'lock_account'],
+    'and write as the owner, but for the procedures that commit, the trigger function and pg_cron''s jobs, which are the caller''s, and what only those call that do');
 select is_empty($$select oid::regprocedure from member_function
         where prosecdef and not coalesce('search_path=jifen, pg_temp' = any (proconfig), false)$$,
     'whatever runs as the owner has its search_path pinned, temporary objects last');
 select bag_eq($$select f.proname::text from member_function f join pg_language l on l.oid = f.prolang
         where l.lanname in ('sql', 'plpgsql') and not coalesce('search_path=jifen, pg_temp' = any (f.proconfig), false)$$,
-    array['run_expiry'], 'and so has every function in SQL, but for the procedure, since one that sets something cannot commit');
+    array['run_batches', 'run_expiry', 'run_release', 'posting'],
+    'and so has every function in SQL, but for the procedures, since one that sets something cannot commit, and one that is expanded where it is called');
 select is_empty($$select oid::regprocedure from member_function where public_may and (prosecdef or provolatile <> 'i')$$,
     'PUBLIC may execute only what is immutable');
 select is_empty($$select oid::regprocedure from member_function where public_may
@@ -47,7 +49,8 @@ select is_empty($$select oid::regprocedure from member_function
 
 create temp view member_relation as select c.* from pg_class c where c.oid in (select pg_temp.members('pg_class'));
 select bag_eq($$select relname::text from member_relation where relkind = 'r'$$,
-    array['program', 'account', 'status_change', 'entry', 'lot', 'allocation', 'tier', 'job_run'], 'the tables');
+    array['program', 'account', 'status_change', 'entry', 'lot', 'allocation', 'hold', 'debt', 'tier', 'job_run', 'erasure', 'forgetting',
+        'seal', 'seal_head'], 'the tables');
 select is_empty($$select c.oid::regclass, x.privilege_type from member_relation c, aclexplode(c.relacl) x where x.grantee = 0$$,
     'PUBLIC may nothing with tables, views and sequences');
 select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a join member_relation c on c.oid = a.attrelid, aclexplode(a.attacl) x
@@ -110,20 +113,31 @@ create temp table entry (account_id bigint, seq bigint);
 create temp table lot (account_id bigint, remaining bigint);
 create temp table allocation (account_id bigint, seq bigint);
 create temp table tier (code text);
+create temp table hold (account_id bigint, seq bigint);
+create temp table debt (account_id bigint, remaining bigint);
 create temp table status_change (account_id bigint);
 create function pg_temp.now() returns timestamptz language sql as 'select timestamptz ''1970-01-01''';
 create function pg_temp.expires_at(jifen.expiry_policy, timestamptz, text) returns timestamptz language sql as 'select timestamptz ''1970-01-01''';
 create function pg_temp.minus(jifen.point_amount, jifen.point_amount) returns boolean language sql as 'select true';
 create operator pg_temp.= (leftarg = jifen.point_amount, rightarg = jifen.point_amount, function = pg_temp.minus);
 set local search_path = pg_temp, jifen, public, pg_catalog;
-select is((jifen.create_program('q', expiry => '1 month', auto_open => true)).code::text, 'q', 'temporary objects of the same names');
+select is((jifen.create_program('q', expiry => '1 month', auto_open => true, overdraft => 'debt')).code::text, 'q', 'temporary objects of the same names');
 select is((jifen.create_tier('q', 'all', 'All', 0)).code::text, 'all', 'and a search_path');
 select is((jifen.earn('q', 'ann', 10, event_at => '2024-01-01')).expires_at, '2024-02-02 00:00+00'::timestamptz, 'that puts them before');
 select is((jifen.redeem('q', 'ann', 4, event_at => '2024-01-02')).balance::bigint, 6::bigint, 'what the functions use,');
 select is((jifen.reverse('q', 'ann', 2, event_at => '2024-01-03')).balance::bigint, 10::bigint, 'change nothing');
 select is(jifen.tier_for('q', 'ann', '2024-01-03'), 'all', 'of what they read');
-select is((select count(*) from jifen.statement('q', 'ann')), 3::bigint, 'or return');
-select is((select e.accounts from jifen.expire_batch('q', '2024-03-01') e), 1, 'or book');
+select is((jifen.hold('q', 'ann', 6, '2999-01-01', event_at => '2024-01-03')).held::bigint, 6::bigint, 'hold,');
+select is((jifen.capture('q', 'ann', 4, 2, event_at => '2024-01-03')).balance::bigint, 8::bigint, 'capture,');
+select is((jifen.adjust('q', 'ann', -10, 'test', event_at => '2024-01-03')).debt::bigint, 2::bigint, 'owe,');
+select is((jifen.import('q', 'bob', 5, event_at => '2024-01-03', idempotency_key => 'key')).seq, 1::bigint, 'import,');
+select is((jifen.import('q', 'bob', 5, event_at => '2024-01-03', idempotency_key => 'key')).seq, 1::bigint, 'remember,');
+select is((select count(*) from jifen.transfer('q', 'bob', 'ann', 4, event_at => '2024-01-04')), 2::bigint, 'give,');
+select is((select array_agg(p.balance::bigint) from jifen.post(array[jifen.posting('q', 'ann', 'earn', 1, event_at => '2024-01-04'), jifen.posting('q', 'ann', 'redeem', 1, event_at => '2024-01-04')]) p),
+    array[3, 2]::bigint[], 'post together,');
+select is((select r.holds from jifen.release_batch('q') r), 0::bigint, 'release,');
+select is((select count(*) from jifen.statement('q', 'ann')), 11::bigint, 'or return');
+select is((select e.accounts from jifen.expire_batch('q', '2024-03-01') e), 2, 'or book');
 select is((jifen.freeze_account('q', 'ann', 'test')).status::text, 'frozen', 'or change');
 select is((select count(*) from jifen.reconcile()), 0::bigint, 'or check');
 

@@ -71,10 +71,12 @@ $$;
 create function pg_temp.member_calls(program text, member text) returns text[]
 language sql as $$
     select array_agg(format(call, program, member) order by n)
-    from unnest(array['earn(%s, %s, 1)', 'redeem(%s, %s, 1)', 'reverse(%s, %s, 1)', 'open_account(%s, %s)',
+    from unnest(array['earn(%s, %s, 1)', 'redeem(%s, %s, 1)', 'adjust(%s, %s, 1, ''why'')', 'import(%s, %s, 1)',
+        'transfer(%s, %s, ''dot'', 1)', 'hold(%s, %s, 1, ''2999-01-01'')', 'capture(%s, %s, 9)', 'release(%s, %s, 9)',
+        'reverse(%s, %s, 1)', 'reverse_reference(%s, %s, ''x'')', 'post(array[posting(%s, %s, ''earn'', 1)])', 'open_account(%s, %s)',
         'freeze_account(%s, %s, ''why'')', 'unfreeze_account(%s, %s, ''why'')', 'close_account(%s, %s, ''why'')',
         'account_id(%s, %s)', 'balance(%s, %s)', 'expiring(%s, %s, now())', 'statement(%s, %s)', 'tier_for(%s, %s)',
-        'tier_status(%s, %s)', 'reconcile(%s, %s)']) with ordinality as c (call, n)
+        'tier_status(%s, %s)', 'reconcile(%s, %s)', 'verify_chain(%s, %s)']) with ordinality as c (call, n)
 $$;
 
 -- The functions that are about a program.
@@ -82,7 +84,7 @@ create function pg_temp.program_calls(program text) returns text[]
 language sql as $$
     select array_agg(format(call, program) order by n)
     from unnest(array['create_program(%s)', 'alter_program(%s, name => ''x'')', 'create_tier(%s, ''tin'', ''Tin'', 1)',
-        'expire_batch(%s)', 'reconcile(%s)']) with ordinality as c (call, n)
+        'expire_batch(%s)', 'release_batch(%s)', 'reconcile(%s)', 'verify_chain(%s)']) with ordinality as c (call, n)
 $$;
 
 -- Each outcome, and of which calls it is.
@@ -94,7 +96,7 @@ language sql as $$
 $$;
 
 -- Ann has points of every state in mid March 2024, Bob has some that never
--- lapse, Fay's account is frozen and Cal's is closed.
+-- lapse, Dot has none, Fay's account is frozen and Cal's is closed.
 do $$
 begin
     perform create_program('shop', expiry => '1 month');
@@ -106,6 +108,7 @@ begin
     perform earn('shop', 'ann', 30, event_at => '2024-03-01', available_at => '2024-03-20');
     perform earn('auto', 'bob', 500, event_at => '2024-01-10');
     perform redeem('auto', 'bob', 200, event_at => '2024-01-11');
+    perform open_account('shop', 'dot'), open_account('auto', 'dot');
     perform open_account('shop', 'fay');
     perform earn('shop', 'fay', 10, expiry => 'never', event_at => '2024-01-01');
     perform freeze_account('shop', 'fay', 'lost card');
@@ -150,7 +153,7 @@ select pg_temp.outcomes(
 -- References and sources too
 select pg_temp.outcomes($$earn('shop', 'ann', 1, reference => '')$$, $$redeem('shop', 'ann', 1, repeat('x', 257))$$,
     $$earn('shop', 'ann', 1, source => '')$$, $$earn('shop', 'ann', 1, source => repeat('员', 257))$$,
-    $$earn('shop', 'ann', 1, repeat('x', 256), repeat('员', 256))$$);
+    $$earn('shop', 'ann', 1, reference => repeat('x', 256), source => repeat('员', 256))$$);
 
 -- ---------- nulls ----------
 
@@ -160,6 +163,20 @@ select pg_temp.outcomes(
     $$earn('shop', 'ann', null)$$,
     $$redeem('shop', 'ann', null)$$,
     $$reverse('shop', 'ann', null)$$,
+    $$adjust('shop', 'ann', null, 'why')$$,
+    $$adjust('shop', 'ann', 1, null)$$,
+    $$import('shop', 'ann', null)$$,
+    $$transfer('shop', 'ann', null, 1)$$,
+    $$transfer('shop', 'ann', 'dot', null)$$,
+    $$hold('shop', 'ann', null, '2999-01-01')$$,
+    $$hold('shop', 'ann', 1, null)$$,
+    $$capture('shop', 'ann', null)$$,
+    $$release('shop', 'ann', null)$$,
+    $$reverse_reference('shop', 'ann', null)$$,
+    $$reverse_reference('shop', 'ann', 'x', null)$$,
+    $$reverse_reference('shop', 'ann', 'x', 1, null)$$,
+    $$post(null)$$,
+    $$post('{}', null)$$,
     $$freeze_account('shop', 'ann', null)$$,
     $$unfreeze_account('shop', 'fay', null)$$,
     $$close_account('shop', 'fay', null)$$,
@@ -170,23 +187,35 @@ select pg_temp.outcomes(
     $$tier_status('shop', 'ann', null)$$,
     $$expire_batch(as_of => null)$$,
     $$expire_batch(max_accounts => null)$$,
+    $$release_batch(as_of => null)$$,
+    $$release_batch(max_accounts => null)$$,
     $$create_program('new', time_zone => null)$$,
     $$create_program('new', expiry => null)$$,
     $$create_program('new', auto_open => null)$$,
     $$create_program('new', tier_window => null)$$,
+    $$create_program('new', overdraft => null)$$,
     $$create_tier('shop', null, 'Tin', 1)$$,
     $$create_tier('shop', 'tin', 'Tin', null)$$,
-    $$schedule_jobs(null)$$);
+    $$schedule_jobs(null)$$,
+    $$schedule_jobs(release => null)$$);
 
 -- What is optional may be null.
 select pg_temp.common_outcomes(array[
-    $$earn('auto', 'bob', 1, null, null, null, null, null, null, null, null)$$,
-    $$redeem('auto', 'bob', 1, null, null, null)$$,
-    $$reverse('auto', 'bob', 1, 1, null, null, null)$$,
-    $$statement('auto', 'bob', null, null)$$,
+    $$earn('auto', 'bob', 1, null, null, null, null, null, null, null, null, null)$$,
+    $$redeem('auto', 'bob', 1, null, null, null, null)$$,
+    $$adjust('auto', 'bob', -1, 'why', null, null, null, null, null, null, null, null)$$,
+    $$import('auto', 'bob', 1, null, null, null, null, null, null, null, null, null, null, null)$$,
+    $$transfer('auto', 'bob', 'dot', 1, null, null, null, null, null)$$,
+    $$hold('auto', 'bob', 1, '2999-01-01', null, null, null, null)$$,
+    $$reverse('auto', 'bob', 1, 1, null, null, null, null, null)$$,
+    $$balance('auto', 'bob', now(), null)$$,
+    $$statement('auto', 'bob', null, null, null)$$,
     $$expire_batch(null)$$,
+    $$release_batch(null)$$,
+    $$post('{}')$$,
     $$create_program('new', null, currency => null, point_value => null)$$,
-    $$alter_program('shop', null, null, null, null, null, null, null)$$,
+    $$create_program('new', overdraft_limit => null, return_grace => null)$$,
+    $$alter_program('shop', null, null, null, null, null, null, null, null, null, null, null)$$,
     $$create_tier('shop', 'tin', null, 1)$$,
     $$reconcile(null, null)$$]);
 
@@ -199,6 +228,18 @@ select pg_temp.outcomes(
     $$redeem('shop', 'ann', -9223372036854775808)$$,
     $$reverse('shop', 'ann', 1, 0)$$,
     $$reverse('shop', 'ann', 1, -1)$$,
+    $$adjust('shop', 'ann', 0, 'why')$$,
+    $$adjust('shop', 'ann', '-9223372036854775808', 'why')$$,
+    $$import('shop', 'ann', 0)$$,
+    $$import('shop', 'ann', -1)$$,
+    $$transfer('shop', 'ann', 'dot', 0)$$,
+    $$transfer('shop', 'ann', 'dot', -1)$$,
+    $$hold('shop', 'ann', 0, '2999-01-01')$$,
+    $$hold('shop', 'ann', -1, '2999-01-01')$$,
+    $$capture('shop', 'ann', 1, 0)$$,
+    $$capture('shop', 'ann', 1, -1)$$,
+    $$import('shop', 'ann', 1, qualifying => -1)$$,
+    $$adjust('shop', 'ann', 1, 'why', qualifying => -1)$$,
     $$earn('shop', 'ann', 1, qualifying => -1)$$,
     $$earn('shop', 'ann', 1, qualifying => 0)$$,
     $$create_tier('shop', 'tin', 'Tin', -1)$$,
@@ -263,8 +304,16 @@ select pg_temp.outcomes(
     $$redeem('auto', 'bob', 1, event_at => now() + interval '5 minutes 0.000001 second')$$,
     $$reverse('auto', 'bob', 1, 1, event_at => now() + interval '5 minutes')$$,
     $$reverse('auto', 'bob', 1, 1, event_at => now() + interval '5 minutes 0.000001 second')$$,
+    $$adjust('auto', 'bob', 1, 'why', event_at => now() + interval '5 minutes 0.000001 second')$$,
+    $$import('auto', 'bob', 1, event_at => now() + interval '5 minutes 0.000001 second')$$,
+    $$transfer('auto', 'bob', 'dot', 1, event_at => now() + interval '5 minutes 0.000001 second')$$,
+    $$hold('auto', 'bob', 1, '2999-01-01', event_at => now() + interval '5 minutes 0.000001 second')$$,
+    $$capture('auto', 'bob', 1, event_at => now() + interval '5 minutes 0.000001 second')$$,
+    $$release('auto', 'bob', 1, event_at => now() + interval '5 minutes 0.000001 second')$$,
     $$expire_batch(as_of => now())$$,
     $$expire_batch(as_of => now() + interval '0.000001 second')$$,
+    $$release_batch(as_of => now())$$,
+    $$release_batch(as_of => now() + interval '0.000001 second')$$,
     $$earn('auto', 'bob', 1, event_at => '294276-12-31')$$);
 set jifen.clock_tolerance = 0;
 select pg_temp.outcomes(
@@ -289,6 +338,17 @@ select pg_temp.common_outcomes(array[
     $$earn('shop', 'ann', 1, event_at => '-infinity')$$,
     $$redeem('shop', 'ann', 1, event_at => '-infinity')$$,
     $$reverse('shop', 'ann', 1, event_at => '-infinity')$$,
+    $$adjust('shop', 'ann', 1, 'why', event_at => 'infinity')$$,
+    $$import('shop', 'ann', 1, event_at => 'infinity')$$,
+    $$import('shop', 'ann', 1, issued_at => 'infinity')$$,
+    $$import('shop', 'ann', 1, issued_at => '-infinity')$$,
+    $$import('shop', 'ann', 1, '-infinity')$$,
+    $$transfer('shop', 'ann', 'dot', 1, event_at => 'infinity')$$,
+    $$hold('shop', 'ann', 1, '2999-01-01', event_at => 'infinity')$$,
+    $$hold('shop', 'ann', 1, 'infinity')$$,
+    $$hold('shop', 'ann', 1, '-infinity')$$,
+    $$capture('shop', 'ann', 1, event_at => 'infinity')$$,
+    $$release('shop', 'ann', 1, event_at => 'infinity')$$,
     $$earn('shop', 'ann', 1, available_at => 'infinity')$$,
     $$earn('shop', 'ann', 1, available_at => '-infinity')$$,
     $$balance('shop', 'ann', 'infinity')$$,
@@ -301,9 +361,14 @@ select pg_temp.common_outcomes(array[
     $$tier_status('shop', 'ann', '-infinity')$$,
     $$expiring('shop', 'ann', now(), '-infinity')$$,
     $$expire_batch(as_of => '-infinity')$$,
+    $$release_batch(as_of => 'infinity')$$,
+    $$release_batch(as_of => '-infinity')$$,
+    $$balance('shop', 'ann', known_at => 'infinity')$$,
+    $$balance('shop', 'ann', known_at => '-infinity')$$,
     $$expiring('shop', 'ann', 'infinity')$$,
     $$expiring('shop', 'ann', '-infinity')$$,
-    $$statement('shop', 'ann', '-infinity', 'infinity')$$]);
+    $$statement('shop', 'ann', '-infinity', 'infinity')$$,
+    $$statement('shop', 'ann', known_at => 'infinity')$$]);
 
 -- Times of a credit that do not fit each other
 select pg_temp.outcomes(
@@ -311,14 +376,21 @@ select pg_temp.outcomes(
     $$earn('shop', 'ann', 1, event_at => '2024-03-10 12:00', available_at => '2024-03-10 11:59:59')$$,
     $$earn('shop', 'ann', 1, event_at => '2024-03-10 12:00', available_at => '2024-04-10 23:59:59')$$,
     $$earn('shop', 'ann', 1, event_at => '2024-03-10 12:00', available_at => '2024-04-11 00:00')$$,
-    $$earn('shop', 'ann', 1, event_at => '2024-03-10 12:00', available_at => '2024-04-11', expiry => '2 months')$$);
+    $$earn('shop', 'ann', 1, event_at => '2024-03-10 12:00', available_at => '2024-04-11', expiry => '2 months')$$,
+    $$import('shop', 'ann', 1, '2024-03-10 12:00', event_at => '2024-03-10 12:00')$$,
+    $$import('shop', 'ann', 1, event_at => '2024-03-10 12:00', issued_at => '2024-03-10 12:01')$$,
+    $$import('shop', 'ann', 1, event_at => '2024-03-10 12:00', issued_at => '2024-01-01')$$,
+    $$import('shop', 'ann', 1, '2024-05-01', event_at => '2024-03-10 12:00', expiry => 'never')$$);
 
 -- Expiry policies that are none, or do not work yet
 select pg_temp.outcomes(
     $$earn('shop', 'ann', 1, expiry => '12 fortnights')$$,
     $$earn('shop', 'ann', 1, expiry => '12 months inactive')$$,
     $$earn('shop', 'ann', 1, expiry => '48 months or 18 months inactive')$$,
+    $$adjust('shop', 'ann', 1, 'why', expiry => '12 months inactive')$$,
+    $$import('shop', 'ann', 1, expiry => '12 months inactive')$$,
     $$create_program('new', expiry => '12 months inactive')$$,
+    $$create_program('new', return_grace => '12 months inactive')$$,
     $$alter_program('shop', expiry => '48 months or 18 months inactive')$$);
 
 -- ---------- programs and tiers ----------
@@ -336,6 +408,13 @@ select pg_temp.outcomes(
     $$create_program('new', point_value => 0.01)$$,
     $$alter_program('shop', point_value => 0.01)$$,
     $$alter_program('shop', currency => 'US')$$,
+    $$create_program('new', overdraft => 'allow')$$,
+    $$create_program('new', overdraft => 'debt', overdraft_limit => 0)$$,
+    $$create_program('new', overdraft_limit => 100)$$,
+    $$create_program('new', overdraft => 'forgive', overdraft_limit => 100)$$,
+    $$alter_program('shop', overdraft_limit => 100)$$,
+    $$alter_program('shop', overdraft => 'allow')$$,
+    $$alter_program('shop', unset => array['name'])$$,
     $$create_program('new', tier_window => '0')$$,
     $$alter_program('shop', tier_window => '-1 month')$$,
     $$create_tier('shop', 'gold', 'Gold', 2000)$$,
@@ -353,15 +432,17 @@ select pg_temp.outcomes(
 
 -- ---------- insufficient points ----------
 
--- Each figure is told apart, as balance() tells them at that time. No function
--- holds points yet: held is set here.
+-- Each figure is told apart, as balance() tells them at that time.
 begin;
-update account set held = 7, balance = balance + 7 where account_id = account_id('shop', 'ann');
+do $$ begin perform hold('shop', 'ann', 7, '2999-01-01', event_at => '2024-03-02'); end $$;
 select pg_temp.outcomes(
-    $$redeem('shop', 'ann', 50, event_at => '2024-03-15')$$,
-    $$redeem('shop', 'ann', 51, event_at => '2024-03-15')$$,
+    $$redeem('shop', 'ann', 43, event_at => '2024-03-15')$$,
+    $$redeem('shop', 'ann', 44, event_at => '2024-03-15')$$,
     $$redeem('shop', 'ann', 9223372036854775807, event_at => '2024-03-15')$$,
-    $$redeem('shop', 'ann', 81, event_at => '2024-03-20')$$,
+    $$redeem('shop', 'ann', 74, event_at => '2024-03-20')$$,
+    $$hold('shop', 'ann', 44, '2999-01-01', event_at => '2024-03-15')$$,
+    $$transfer('shop', 'ann', 'dot', 44, event_at => '2024-03-15')$$,
+    $$adjust('shop', 'ann', -44, 'abuse', event_at => '2024-03-15')$$,
     $$redeem('shop', 'ann', 1)$$);
 select concat_ws(' ', 'balance', b.balance, 'available', available, 'pending', pending, 'held', held, 'lapsed', lapsed)
 from balance('shop', 'ann', '2024-03-15') b;
@@ -380,7 +461,7 @@ from balance('auto', 'bob', '2024-01-09') b;
 begin;
 do $$
 begin
-    perform reverse('auto', 'bob', 2, 150, 'sent back', '2024-01-12');
+    perform reverse('auto', 'bob', 2, 150, 'sent back', event_at => '2024-01-12');
     perform redeem('auto', 'bob', 400, event_at => '2024-01-13');
     perform expire_batch('shop', '2024-03-15');
 end
@@ -401,21 +482,236 @@ do $$ begin perform reverse('auto', 'bob', 2); end $$;
 select pg_temp.outcomes($$reverse('auto', 'bob', 2, 1)$$, $$reverse('auto', 'bob', 2)$$);
 rollback;
 
+-- What cannot be reversed, and what instead; Dot's account comes to have every kind of entry
+begin;
+do $$
+begin
+    perform alter_program('auto', overdraft => 'debt', return_grace => '30 days');
+    perform earn('auto', 'dot', 100, 'ORD-1', event_at => '2024-01-01', expiry => '1 month');       -- 1
+    perform hold('auto', 'dot', 40, '2999-01-01', event_at => '2024-01-02');                        -- 2
+    perform hold('auto', 'dot', 30, '2999-01-01', event_at => '2024-01-02');                        -- 3
+    perform capture('auto', 'dot', 2, event_at => '2024-01-03');                                    -- 4
+    perform release('auto', 'dot', 3, event_at => '2024-01-03');                                    -- 5
+    perform transfer('auto', 'dot', 'bob', 10, event_at => '2024-01-04');                           -- 6
+    perform adjust('auto', 'dot', -60, 'abuse', 'ORD-1', event_at => '2024-01-05');                 -- 7
+    perform earn('auto', 'dot', 30, event_at => '2024-01-06');                                      -- 8, and 9 repays
+    perform reverse('auto', 'dot', 4, event_at => '2024-02-20');                                    -- 10, and 11 extends
+    perform earn('auto', 'dot', 5, event_at => '2024-01-07', expiry => '1 month');                  -- 12
+    perform expire_batch('auto', '2024-02-25');                                                     -- 13
+    perform reverse('auto', 'dot', 13, event_at => '2024-02-26');                                   -- 14, and 15 extends
+    perform alter_program('auto', overdraft => 'forgive');
+    perform adjust('auto', 'dot', -1000, 'abuse', event_at => '2024-02-27');                        -- 16, and 17 forgives
+end
+$$;
+select concat_ws(' ', seq, kind, amount, held, debt) from entry where account_id = account_id('auto', 'dot') order by seq;
+select pg_temp.outcomes(
+    $$reverse('auto', 'dot', 2)$$,
+    $$reverse('auto', 'dot', 5)$$,
+    $$reverse('auto', 'dot', 9)$$,
+    $$reverse('auto', 'dot', 10)$$,
+    $$reverse('auto', 'dot', 11)$$,
+    $$reverse('auto', 'dot', 14)$$,
+    $$reverse('auto', 'dot', 17)$$,
+    $$reverse('auto', 'dot', 18)$$,
+    $$reverse('auto', 'dot', 4)$$,
+    $$reverse('auto', 'dot', 13, 1)$$,
+    $$reverse('auto', 'dot', 16, 976)$$,
+    $$reverse('auto', 'dot', 1, expiry => 'never')$$,
+    $$reverse('auto', 'dot', 6, 11)$$,
+    $$reverse('auto', 'dot', 7, event_at => '2024-01-05 12:00')$$);
+select pg_temp.common_outcomes(array[
+    $$reverse_reference('auto', 'dot', 'ORD-1', 1.5)$$,
+    $$reverse_reference('auto', 'dot', 'ORD-1', -1, 2)$$,
+    $$reverse_reference('auto', 'dot', 'ORD-1', 0, 0)$$,
+    $$reverse_reference('auto', 'dot', 'ORD-1', 'NaN')$$,
+    $$reverse_reference('auto', 'dot', 'ORD-1', 1, 'infinity')$$,
+    $$reverse_reference('auto', 'dot', 'ORD-2')$$,
+    $$reverse_reference('auto', 'dot', '')$$,
+    $$reverse_reference('auto', 'dot', 'ORD-1', 1, 3)$$]);
+rollback;
+
+-- ---------- holds ----------
+
+begin;
+do $$
+begin
+    perform hold('auto', 'bob', 100, '2999-01-01', event_at => '2024-01-12');   -- 3
+    perform hold('auto', 'bob', 50, '2999-01-01', event_at => '2024-01-12');    -- 4
+    perform capture('auto', 'bob', 4, 20, event_at => '2024-01-13');            -- 5, and 6 releases
+    perform hold('auto', 'bob', 10, '2999-01-01', event_at => '2024-01-13');    -- 7
+    perform release('auto', 'bob', 7, event_at => '2024-01-13');                -- 8
+end
+$$;
+select pg_temp.outcomes(
+    $$capture('auto', 'bob', 4)$$,
+    $$release('auto', 'bob', 4)$$,
+    $$capture('auto', 'bob', 7)$$,
+    $$release('auto', 'bob', 7)$$,
+    $$capture('auto', 'dot', 3)$$,
+    $$release('auto', 'dot', 3)$$,
+    $$capture('auto', 'bob', 1)$$,
+    $$capture('auto', 'bob', 0)$$,
+    $$release('auto', 'bob', 9)$$,
+    $$capture('auto', 'bob', 3, 101)$$,
+    $$capture('auto', 'bob', 3, 100)$$,
+    $$capture('auto', 'bob', 3, event_at => '2024-01-11')$$,
+    $$release('auto', 'bob', 3, event_at => '2024-01-11')$$,
+    $$hold('auto', 'bob', 1, now())$$,
+    $$hold('auto', 'bob', 1, '2024-02-01', event_at => '2024-01-14')$$,
+    $$close_account('auto', 'bob', 'moved')$$);
+select pg_temp.outcome($$hold('auto', 'bob', 1, now() + interval '1 minute', event_at => now() + interval '2 minutes')$$) ~ '22023 until is not after event_at' as "22023";
+-- One whose deadline has come by what happens
+select pg_temp.outcomes(
+    $$hold('auto', 'bob', 1, now() + interval '4 minutes')$$);
+do $$ begin perform hold('auto', 'bob', 1, now() + interval '4 minutes', event_at => '2024-01-15'); end $$;
+select pg_temp.outcomes(
+    $$capture('auto', 'bob', 9, event_at => now() + interval '3 minutes')$$,
+    $$capture('auto', 'bob', 9, event_at => now() + interval '4 minutes')$$,
+    $$release('auto', 'bob', 9, event_at => now() + interval '4 minutes')$$);
+rollback;
+
+select pg_temp.outcomes(
+    $$release_batch(max_accounts => 0)$$,
+    $$release_batch(max_accounts => -1)$$);
+
+-- ---------- adjustments and transfers ----------
+
+select pg_temp.outcomes(
+    $$adjust('auto', 'bob', 1, '')$$,
+    $$adjust('auto', 'bob', -1, 'abuse', expiry => '1 year')$$,
+    $$adjust('auto', 'bob', -1, 'abuse', available_at => '2999-01-01')$$,
+    $$adjust('auto', 'bob', -1, 'abuse', qualifying => 1)$$,
+    $$adjust('auto', 'bob', -301, 'abuse')$$,
+    $$transfer('auto', 'bob', 'bob', 1)$$,
+    $$transfer('auto', 'bob', 'nobody', 1)$$,
+    $$transfer('auto', 'nobody', 'bob', 1)$$,
+    $$transfer('shop', 'ann', 'fay', 1, event_at => '2024-03-15')$$,
+    $$transfer('shop', 'ann', 'cal', 1, event_at => '2024-03-15')$$,
+    $$transfer('shop', 'fay', 'ann', 1, event_at => '2024-03-15')$$,
+    $$transfer('auto', 'bob', '', 1)$$,
+    $$transfer('auto', 'bob', repeat('x', 257), 1)$$);
+
+-- ---------- a limit of debts ----------
+
+begin;
+do $$ begin perform alter_program('auto', overdraft => 'debt', overdraft_limit => 100); end $$;
+select pg_temp.outcomes(
+    $$adjust('auto', 'bob', -400, 'abuse')$$,
+    $$adjust('auto', 'bob', -401, 'abuse')$$,
+    $$reverse('auto', 'bob', 1, 401)$$);
+do $$ begin perform adjust('auto', 'bob', -400, 'abuse', event_at => '2024-01-12'); end $$;
+select pg_temp.outcomes(
+    $$adjust('auto', 'bob', -1, 'abuse')$$,
+    $$reverse('auto', 'bob', 1, 1)$$,
+    $$redeem('auto', 'bob', 1)$$,
+    $$close_account('auto', 'bob', 'moved')$$,
+    $$close_account('auto', 'dot', 'moved')$$);
+rollback;
+
+-- ---------- keys ----------
+
+begin;
+do $$
+begin
+    perform earn('auto', 'bob', 5, idempotency_key => 'k', event_at => '2024-01-12');
+    perform transfer('auto', 'bob', 'dot', 5, idempotency_key => 't', event_at => '2024-01-12');
+end
+$$;
+select pg_temp.outcomes(
+    $$earn('auto', 'bob', 5, idempotency_key => 'k', event_at => '2024-01-12')$$,
+    $$earn('auto', 'bob', 6, idempotency_key => 'k', event_at => '2024-01-12')$$,
+    $$earn('auto', 'bob', 5, idempotency_key => 'k')$$,
+    $$earn('auto', 'bob', 5, idempotency_key => 'k', event_at => '2024-01-12', qualifying => 5)$$,
+    $$redeem('auto', 'bob', 5, idempotency_key => 'k', event_at => '2024-01-12')$$,
+    $$transfer('auto', 'bob', 'nobody', 5, idempotency_key => 't', event_at => '2024-01-12')$$,
+    $$earn('auto', 'dot', 5, idempotency_key => 't')$$,
+    $$earn('auto', 'bob', 5, idempotency_key => '')$$,
+    $$earn('auto', 'bob', 5, idempotency_key => repeat('x', 255))$$,
+    $$earn('auto', 'bob', 5, idempotency_key => repeat('x', 256))$$,
+    $$earn('auto', 'bob', 5, idempotency_key => repeat('员', 85))$$,
+    $$earn('auto', 'bob', 5, idempotency_key => repeat('员', 86))$$);
+rollback;
+
+-- ---------- batches ----------
+
+select pg_temp.outcomes(
+    $$post(array[posting('auto', 'bob', 'earn', 1)], 'stop')$$,
+    $$post(array[null::posting])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), null])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'redeem', 302)])$$,
+    $$post(array[posting('auto', 'bob', 'redeem', 302), posting('auto', 'bob', 'earn', 0)])$$,
+    $$post(array[posting('auto', 'nobody', 'redeem', 1), posting('auto', 'nobody', 'earn', 1)])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('nowhere', 'bob', 'earn', 1)])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('shop', 'fay', 'earn', 1)])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'expire', 1)])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', null, 1)])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'earn')])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'redeem', 1, source => 'store')])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'capture', 1)])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'earn', 1, seq => 1)])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'earn', 1, "group" => '')])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1, idempotency_key => 'k'), posting('auto', 'bob', 'earn', 2, idempotency_key => 'k')])$$,
+    $$post(array[posting('auto', 'bob', 'redeem', 1, "group" => 'a'), posting('auto', 'bob', 'redeem', 302, "group" => 'a')])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'new', 'earn', 1)])$$);
+
+-- Skipped, one bad row at a time: it has its refusal, and nothing is written of it.
+create function pg_temp.skipped(call text) returns setof text
+language plpgsql as $$
+declare
+    before text := pg_temp.contents();
+begin
+    return next call;
+    return query execute format($query$
+        select format('  %%s', concat_ws(' ', r.ordinal, r.seq, r.balance, r.sqlstate, r.message, regexp_replace(r.detail, 'it is now .*', 'it is now (time).')))
+        from post(array[%s], 'skip') r
+    $query$, call);
+    assert pg_temp.contents() = before, 'a skipped posting has written';
+end
+$$;
+select pg_temp.skipped(call) from unnest(array[
+    $$null::posting$$,
+    $$posting('auto', 'bob', 'redeem', 302)$$,
+    $$posting('auto', 'nobody', 'redeem', 1)$$,
+    $$posting('auto', 'nobody', 'earn', 0)$$,
+    $$posting('auto', 'nobody', 'earn', 1, event_at => '2024-01-02', available_at => '2024-01-01')$$,
+    $$posting('nowhere', 'bob', 'earn', 1)$$,
+    $$posting('shop', 'fay', 'earn', 1)$$,
+    $$posting('auto', 'bob', 'reverse', 201, seq => 2)$$,
+    $$posting('auto', 'bob', 'release', seq => 2)$$,
+    $$posting('auto', 'bob', 'hold', 1, until => '2024-01-01')$$,
+    $$posting('auto', 'bob', 'transfer', 1, to_member => 'bob')$$,
+    $$posting('auto', 'bob', 'adjust', 1)$$,
+    $$posting('auto', 'bob', 'import', 1, expires_at => '2999-01-01', expiry => 'never')$$,
+    $$posting('auto', 'bob', 'earning', 1)$$,
+    $$posting('auto', 'bob', 'redeem', 1, to_member => 'dot')$$,
+    $$posting('auto', 'bob', 'redeem', 200, "group" => 'g'), posting('auto', 'bob', 'redeem', 200, "group" => 'g'), posting('auto', 'new', 'earn', 1, "group" => 'g')$$]) with ordinality c (call, n)
+order by n;
+begin;
+select concat_ws(' ', r.ordinal, r.seq, r.balance, r.sqlstate, r.message, r.detail)
+from post(array[posting('auto', 'bob', 'redeem', 200), posting('auto', 'bob', 'redeem', 200), posting('auto', 'bob', 'redeem', 100)], 'skip') r;
+select concat_ws(' ', seq, kind, amount, balance) from entry where account_id = account_id('auto', 'bob') order by seq;
+rollback;
+
 -- ---------- expiry ----------
 
 select pg_temp.outcomes(
     $$expire_batch(max_accounts => 0)$$,
     $$expire_batch(max_accounts => -1)$$);
 
--- run_expiry() commits, so that it cannot be part of a transaction.
+-- run_expiry() and run_release() commit, so that they cannot be part of a transaction.
 begin;
 call run_expiry();
 rollback;
--- What it raises is recorded as well.
+begin;
+call run_release();
+rollback;
+-- What they raise is recorded as well.
 call run_expiry('nowhere');
 call run_expiry('shop', max_accounts => 0);
 call run_expiry('shop', as_of => null);
-select program, batches, accounts, lots, points, error, ended_at >= started_at as ended from job_run order by job_run_id;
+call run_release('nowhere');
+call run_release('shop', as_of => null);
+select job, program, batches, accounts, lots, holds, points, error, ended_at >= started_at as ended from job_run order by job_run_id;
 delete from job_run;
 
 -- ---------- pg_cron elsewhere ----------
@@ -430,10 +726,11 @@ order by n;
 begin;
 set transaction read only;
 select pg_temp.common_outcomes(pg_temp.member_calls($$'auto'$$, $$'bob'$$) || array[
-    $$create_program('new')$$, $$alter_program('shop', name => 'x')$$, $$create_tier('auto', 'tin', 'Tin', 1)$$, $$expire_batch()$$]);
+    $$create_program('new')$$, $$alter_program('shop', name => 'x')$$, $$create_tier('auto', 'tin', 'Tin', 1)$$, $$expire_batch()$$, $$release_batch()$$]);
 rollback;
 set default_transaction_read_only = on;
 call run_expiry();
+call run_release();
 reset default_transaction_read_only;
 
 -- ---------- any text ----------
@@ -456,9 +753,9 @@ begin
         perform create_program(given.name, given.name);
         perform create_tier(given.name, given.name, given.name, 1);
         perform open_account(given.name, given.name);
-        perform earn(given.name, given.name, 10, given.name, given.name, details => to_jsonb(given.name));
-        perform redeem(given.name, given.name, 4, given.name, details => jsonb_build_object(given.name, given.name));
-        perform reverse(given.name, given.name, 2, 1, given.name, details => jsonb_build_array(given.name));
+        perform earn(given.name, given.name, 10, given.name, given.name, given.name, details => to_jsonb(given.name));
+        perform redeem(given.name, given.name, 4, given.name, left(given.name, 250) || '2', details => jsonb_build_object(given.name, given.name));
+        perform reverse(given.name, given.name, 2, 1, given.name, left(given.name, 250) || '3', details => jsonb_build_array(given.name));
         perform freeze_account(given.name, given.name, given.name);
         perform unfreeze_account(given.name, given.name, given.name);
     end loop;
@@ -486,6 +783,10 @@ where not exists (select from program where code = g.name and program.name = g.n
         where seq = 2 and (reference, details) = (g.name, jsonb_build_object(g.name, g.name)))
     or not exists (select from statement(g.name, g.name)
         where seq = 3 and (reason, details) = (g.name, jsonb_build_array(g.name)))
+    or (select array_agg(e.idempotency_key order by e.seq) from entry e where e.account_id = account_id(g.name, g.name))
+        is distinct from array[g.name, left(g.name, 250) || '2', left(g.name, 250) || '3']
+    or (select (e.seq, e.balance) is distinct from (1::bigint, 10::point_amount)
+        from earn(g.name, g.name, 10, g.name, g.name, g.name, details => to_jsonb(g.name)) e)
     or exists (select from reconcile(g.name, g.name));
 select count(*) as programs, count(distinct code) as different from program where code in (select name from name_given);
 
@@ -518,7 +819,13 @@ select to_jsonb(name) as not_named, call from name_given g,
         ('JF002', format('reconcile(%L)', name || '?')),
         ('JF004', format('unfreeze_account(%L, %L, ''why'')', name, name)),
         ('55000', format('close_account(%L, %L, ''why'')', name, name)),
+        ('JF005', format('earn(%L, %L, 11, idempotency_key => %L)', name, name, name)),
         ('JF006', format('reverse(%L, %L, 2, 4)', name, name)),
+        ('JF007', format('capture(%L, %L, 1)', name, name)),
+        ('22023', format('transfer(%L, %L, %L, 1)', name, name, name)),
+        ('22023', format('reverse_reference(%L, %L, %L)', name, name, left(name, 200) || '?')),
+        ('22023', format('post(array[posting(%L, %L, %L, 1)])', name, name, name)),
+        ('22023', format('post(''{}'', %L)', name)),
         ('22023', format('reverse(%L, %L, 3, 1)', name, name)),
         ('22023', format('reverse(%L, %L, 9)', name, name)),
         ('22003', format('earn(%L, %L, 9223372036854775807)', name, name)),

@@ -232,8 +232,9 @@ insert into tally values (1.5);
 insert into tally values (12.0) returning points;
 
 -- Whoever may use the schema may use the type: all functions of it that are
--- immutable, which those that read or write the ledger are not.
-select count(*) as not_for_all from pg_proc
+-- immutable, which those that read or write the ledger are not. posting() goes
+-- with post().
+select proname as not_for_all from pg_proc
 where oid in (select objid from pg_depend where refobjid = 'point_amount'::regtype
     and classid = 'pg_proc'::regclass)
     and provolatile = 'i' and not has_function_privilege('public', oid, 'execute');

@@ -9,6 +9,11 @@ create role regress_jifen_nobody;
 create role regress_jifen_till;
 create role regress_jifen_owner;
 create role regress_jifen_attacker;
+create role regress_jifen_app;
+create role regress_jifen_service;
+create role regress_jifen_migration;
+create role regress_jifen_analyst;
+create role regress_jifen_dba;
 
 do $$
 begin
@@ -114,12 +119,76 @@ select balance, available from balance('shop', 'bob');
 select distinct * from pg_temp.outcomes() order by kind, outcome;
 select reverse('shop', 'bob', 1);
 select count(*) from entry;
-insert into entry select 1, 9, 1000, 0, 1000, now(), now(), 'infinity', now(), null, 0, 'earn', null, null, null, null, null, 'me';
+insert into entry (account_id, seq, amount) values (1, 9, 1000);
 update entry set amount = 1000;
 delete from entry;
 truncate entry;
 select * from reconcile();
 reset role;
+
+-- ---------- roles for each task ----------
+
+grant usage on schema jifen to regress_jifen_app, regress_jifen_service, regress_jifen_migration, regress_jifen_analyst, regress_jifen_dba;
+grant execute on function jifen.earn, jifen.redeem, jifen.hold, jifen.capture, jifen.release, jifen.reverse, jifen.reverse_reference to regress_jifen_app;
+grant execute on function jifen.open_account, jifen.balance, jifen.expiring, jifen.statement, jifen.tier_for, jifen.tier_status to regress_jifen_app;
+grant execute on function jifen.adjust, jifen.reverse, jifen.freeze_account, jifen.unfreeze_account, jifen.balance, jifen.statement to regress_jifen_service;
+grant execute on function jifen.open_account, jifen.post, jifen.posting to regress_jifen_migration;
+grant select on all tables in schema jifen to regress_jifen_analyst;
+grant execute on function jifen.balance, jifen.expiring, jifen.statement, jifen.tier_for, jifen.tier_status, jifen.reconcile to regress_jifen_analyst;
+grant execute on function jifen.expire_batch, jifen.release_batch, jifen.start_job_run, jifen.add_to_job_run, jifen.end_job_run, jifen.raise_job_error to regress_jifen_dba;
+grant execute on function jifen.schedule_jobs, jifen.unschedule_jobs, jifen.require_pg_cron to regress_jifen_dba;
+grant execute on procedure jifen.run_expiry, jifen.run_release, jifen.run_batches to regress_jifen_dba;
+grant select on jifen.job_run to regress_jifen_dba;
+
+-- Each calls what it may, and is refused what it may not.
+set role regress_jifen_app;
+select seq, balance, actor from earn('shop', 'app', 100, 'ORD-1', 'key', event_at => '2024-01-01', expiry => 'never');
+select seq, balance, actor from earn('shop', 'app', 100, 'ORD-1', 'key', event_at => '2024-01-01', expiry => 'never');
+select seq, held, actor from hold('shop', 'app', 30, '2999-01-01', event_at => '2024-01-02');
+select seq, amount, actor from capture('shop', 'app', 2, 20, event_at => '2024-01-03');
+select seq, held, actor from hold('shop', 'app', 5, '2999-01-01', event_at => '2024-01-03');
+select seq, held, actor from release('shop', 'app', 5, event_at => '2024-01-04');
+select seq, amount, actor from redeem('shop', 'app', 10, event_at => '2024-01-04');
+select seq, amount, actor from reverse('shop', 'app', 7, event_at => '2024-01-05');
+select seq, amount, actor from reverse_reference('shop', 'app', 'ORD-1', 1, 2, event_at => '2024-01-05');
+select balance, available, held, debt from balance('shop', 'app', '2024-01-05');
+select count(*) from statement('shop', 'app', known_at => now());
+select seq, kind, nullif(actor, session_user) as actor from transfer('shop', 'app', 'ann', 1);
+select seq from adjust('shop', 'app', 1, 'why');
+select seq from import('shop', 'app', 1);
+select seq from post(array[posting('shop', 'app', 'earn', 1)]);
+select seq from post('{}');
+select lock_account('shop', 'app');
+select * from release_batch();
+call run_release();
+select count(*) from hold;
+insert into hold (account_id, seq) values (1, 1);
+delete from debt;
+set role regress_jifen_service;
+select seq, amount, actor from adjust('shop', 'app', -5, 'abuse', event_at => '2024-01-06');
+select seq, amount, actor from reverse('shop', 'app', 10, event_at => '2024-01-07');
+select member, status from freeze_account('shop', 'app', 'why');
+select member, status from unfreeze_account('shop', 'app', 'why');
+select seq from earn('shop', 'app', 1);
+set role regress_jifen_migration;
+select ordinal, seq, balance, sqlstate from post(array[posting('shop', 'moved', 'import', 50), posting('shop', 'moved', 'adjust', 5, reason => 'why')], 'skip');
+select seq from import('shop', 'moved', 1);
+select balance from balance('shop', 'moved');
+set role regress_jifen_analyst;
+select kind, count(*) from entry join account using (account_id) where member in ('app', 'moved') group by kind order by kind;
+select (select count(*) from hold) as holds, (select count(*) from debt) as debts;
+select balance from balance('shop', 'moved');
+select * from reconcile('shop', 'app');
+select seq from earn('shop', 'app', 1);
+set role regress_jifen_dba;
+select accounts, holds, points, more from release_batch('shop', '2024-02-01');
+call run_release('shop', '2024-02-01');
+call run_expiry('shop', '2024-01-01');
+select job, accounts, lots, holds, points, error, actor from job_run order by job_run_id;
+select count(*) from entry;
+reset role;
+delete from job_run;
+select distinct nullif(e.actor, session_user) as actor from entry e join account using (account_id) where member in ('app', 'moved') order by 1;
 
 -- ---------- who is on record ----------
 
@@ -136,7 +205,7 @@ set session authorization regress_jifen_till;
 select actor from earn('shop', 'fay', 1);
 reset session authorization;
 select a.member, nullif(c.actor, session_user) as opened_by
-from account a join status_change c using (account_id) where a.member <> 'ann' order by a.member;
+from account a join status_change c using (account_id) where a.member <> 'ann' order by a.member, c.change_no;
 drop function public.regress_jifen_earn;
 
 -- ---------- the journal ----------
@@ -309,10 +378,27 @@ select seq, amount, balance from jifen.earn('shop', 'gus', 50, event_at => '2024
 select seq, amount, balance from jifen.redeem('shop', 'gus', 30, event_at => '2024-01-02');
 select seq, amount, balance from jifen.redeem('shop', 'gus', 1000, event_at => '2024-03-02');
 select seq, amount, balance from jifen.reverse('shop', 'gus', 3, 10, event_at => '2024-01-03');
+select seq, held, hold_seq from jifen.hold('shop', 'gus', 20, '2999-01-01', 'doc', 'hold', '2024-01-03');
+select seq, held, hold_seq from jifen.hold('shop', 'gus', 20, '2999-01-01', 'doc', 'hold', '2024-01-03');
+select seq, held, hold_seq from jifen.hold('shop', 'gus', 21, '2999-01-01', 'doc', 'hold', '2024-01-03');
+select seq, amount, hold_seq from jifen.capture('shop', 'gus', 5, 4, event_at => '2024-01-04');
+select seq, held, hold_seq from jifen.hold('shop', 'gus', 3, '2999-01-01', event_at => '2024-01-04');
+select seq, held, hold_seq from jifen.release('shop', 'gus', 8, event_at => '2024-01-04');
+select seq, amount, balance from jifen.adjust('shop', 'gus', 2, 'sorry', event_at => '2024-01-04');
+select seq, amount, balance from jifen.adjust('shop', 'gus', -2, 'abuse', event_at => '2024-01-04');
+select seq, amount, balance from jifen.import('shop', 'gus', 4, event_at => '2024-01-04', issued_at => '2024-01-01');
+select seq, kind, amount from jifen.transfer('shop', 'gus', 'ann', 4, event_at => '2024-01-04');
+select seq, amount, balance from jifen.reverse('shop', 'gus', 13, event_at => '2024-01-04');
+select ordinal, seq, balance, sqlstate from jifen.post(array[jifen.posting('shop', 'gus', 'redeem', 1, event_at => '2024-01-04'),
+    jifen.posting('shop', 'gus', 'redeem', 1000, event_at => '2024-01-04', "group" => 'g'), jifen.posting('shop', 'gus', 'earn', 5, "group" => 'g'),
+    jifen.posting('shop', 'gus', 'reverse', seq => 15, event_at => '2024-01-04')], 'skip');
+select seq, amount, reverses_seq from jifen.reverse_reference('shop', 'gus', 'none');
 select b.balance, available, lapsed from jifen.balance('shop', 'gus', '2024-03-01') b;
 select b.balance, available, lapsed from jifen.balance('shop', 'gus', '2024-01-02') b;
+select b.balance, available, held from jifen.balance('shop', 'gus', '2024-01-03', pg_catalog.now()) b;
 select jifen.expiring('shop', 'gus', '2024-03-01', '2024-01-05');
 select accounts, lots, points, more from jifen.expire_batch('shop', '2024-03-01');
+select accounts, holds, points, more from jifen.release_batch('shop', '2024-03-01');
 select seq, amount, balance from jifen.redeem('shop', 'gus', 20, event_at => '2024-01-20');
 select seq, kind, amount, balance from jifen.statement('shop', 'gus', '2024-01-01', '2024-12-31');
 select jifen.tier_for('shop', 'gus', '2024-04-01');
@@ -321,14 +407,28 @@ select member, status from jifen.freeze_account('shop', 'gus', 'why');
 select member, status from jifen.unfreeze_account('shop', 'gus', 'why');
 select member, status from jifen.open_account('shop', 'hal');
 select member, status from jifen.close_account('shop', 'hal', 'why');
-select code, tier_window from jifen.create_program('mall', currency => 'EUR', point_value => 1);
+select code, tier_window from jifen.create_program('mall', currency => 'EUR', point_value => 1, auto_open => true, overdraft => 'debt');
+select seq, amount, balance from jifen.earn('mall', 'gus', 10, 'doc', event_at => '2024-01-01', expiry => '1 month');
+select seq, amount, balance from jifen.redeem('mall', 'gus', 4, 'doc', event_at => '2024-01-02');
+select seq, amount, debt, balance from jifen.reverse_reference('mall', 'gus', 'doc', 1, 2, event_at => '2024-01-02');
+select seq, amount, debt, balance from jifen.adjust('mall', 'gus', -10, 'abuse', event_at => '2024-01-03');
+select seq, amount, debt, balance from jifen.earn('mall', 'gus', 10, event_at => '2024-01-03', expiry => '1 month');
+select accounts, lots, points, more from jifen.expire_batch('mall', '2024-03-01');
+select seq, kind, amount, balance from jifen.reverse('mall', 'gus', 8, event_at => '2024-03-01', expiry => '1 year');
+select seq, kind, amount, balance, held, debt from jifen.statement('mall', 'gus', known_at => pg_catalog.now());
 select code, name from jifen.create_program('mall', currency => 'euro');
-select code, name from jifen.alter_program('mall', name => 'Mall', tier_window => '2 years');
+select code, name from jifen.alter_program('mall', name => 'Mall', tier_window => '2 years', return_grace => '1 month', unset => array['overdraft_limit']);
 select code, threshold from jifen.create_tier('mall', 'tin', null, 10);
 select * from jifen.reconcile();
 select * from jifen.reconcile('shop', 'gus');
+select seal_no, accounts from jifen.seal('shop');
+select seal_no, jifen.verify_inclusion(p, root) from jifen.inclusion_proof('shop', 'gus') p;
+select last_seq, status from jifen.forget_member('shop', 'fay', 'why');
+select * from jifen.verify_chain();
+select * from jifen.verify_seals();
 select is_called as any_call from calls;
 call jifen.run_expiry('shop', '2024-03-01');
+call jifen.run_release('shop', '2024-03-01');
 call jifen.run_expiry('nowhere');
 select is_called as any_call from calls;
 select exists (table pg_temp.entry) or exists (table pg_temp.new_entry) or exists (table pg_temp.account)
@@ -350,10 +450,11 @@ select points from jifen.liability_by_expiry order by points desc limit 1;
 delete from jifen.entry;
 select is_called as any_call from calls;
 call jifen.run_expiry('shop', '2024-03-01');
+call jifen.run_release('shop', '2024-03-01');
 call jifen.run_expiry('nowhere');
 select is_called as any_call from calls;
 set search_path = public, jifen;
-select program, accounts, lots, points, error, nullif(actor, session_user) as actor from job_run order by job_run_id;
+select job, program, accounts, lots, holds, points, error, nullif(actor, session_user) as actor from job_run order by job_run_id;
 
 -- and nothing has gone astray. A run of a job is on record as an entry is.
 select seq, kind, amount, actor from entry where account_id = account_id('shop', 'gus') order by seq;
@@ -380,6 +481,8 @@ language sql as 'select';
 create extension jifen;
 drop schema jifen cascade;
 
-drop owned by regress_jifen_nobody, regress_jifen_till, regress_jifen_owner, regress_jifen_attacker;
-drop role regress_jifen_nobody, regress_jifen_till, regress_jifen_owner, regress_jifen_attacker;
+drop owned by regress_jifen_nobody, regress_jifen_till, regress_jifen_owner, regress_jifen_attacker, regress_jifen_app,
+    regress_jifen_service, regress_jifen_migration, regress_jifen_analyst, regress_jifen_dba;
+drop role regress_jifen_nobody, regress_jifen_till, regress_jifen_owner, regress_jifen_attacker, regress_jifen_app,
+    regress_jifen_service, regress_jifen_migration, regress_jifen_analyst, regress_jifen_dba;
 create extension jifen;

@@ -13,12 +13,34 @@ set search_path = jifen;
 select balance('shop', '张伟', '2024-06-15'), balance('miles', 'Ann', '2100-01-01');
 select seq, event_at, kind, amount, balance, details from statement('shop', '张伟');
 select tier_status('shop', '张伟', '2024-04-01'), tier_for('miles', 'Cy', '2100-01-01');
+select balance('bank', '李娜', '2024-04-09'), balance('bank', '李娜', '2024-04-09', known_at => '2024-01-01'), balance('bank', 'Mary', '2024-04-09');
+select seq, kind, amount, balance, held, debt, expires_at, available_at, reference, reverses_seq from statement('bank', '李娜');
+select account_id, seq, amount, until from hold order by 1, 2;
+select account_id, seq, remaining from debt order by 1, 2;
 select * from liability_by_expiry order by program, expires_month;
-select batches, accounts, lots, points, error from job_run;
+select job, batches, accounts, lots, holds, points, error from job_run order by job_run_id;
 select account_id, seq, amount, balance, expires_at from earn('shop', 'new member', 10, event_at => '2025-03-01');
 select account_id, seq, amount, balance, expires_at from earn('shop', '张伟', 10, event_at => '2025-03-01');
 select account_id, seq, amount, balance, reverses_seq from reverse('shop', '张伟', 3, 10, event_at => '2025-03-02');
 select account_id, seq, amount, balance from redeem('shop', '张伟', 5, event_at => '2025-03-03');
+select account_id, seq, kind, amount, balance from earn('bank', '李娜', 300, reference => 'order 7', idempotency_key => 'order 7',
+    event_at => '2024-01-02', expiry => '1 month');
+select account_id, seq, kind, amount, balance, counter_account_id, counter_seq
+from transfer('bank', '李娜', 'Mary', 60, reason => 'a gift', idempotency_key => 'gift 9', event_at => '2024-03-06');
+select ordinal, seq, balance, sqlstate, message, detail from post(array[
+    posting('bank', '李娜', 'redeem', 201, idempotency_key => 'redeem 8', event_at => '2024-01-03'),
+    posting('bank', '李娜', 'hold', 20, idempotency_key => 'cart 2', until => '2100-01-02', event_at => '2024-04-02'),
+    posting('bank', 'Zoe', 'earn', 6, idempotency_key => 'batch 2', event_at => '2024-04-07')], 'skip');
+select e.account_id, e.seq, e.amount, e.held, e.debt, e.balance
+from hold h, capture('bank', '李娜', h.seq, 4, event_at => '2024-05-01') e;
+select account_id, seq, amount, balance, reverses_seq from reverse('bank', '李娜', 3, 30, event_at => '2024-05-02');
+select account_id, seq, amount, balance, reverses_seq from reverse('bank', 'Mary', 1, 5, event_at => '2024-05-02');
+select account_id, seq, amount, balance from earn('bank', 'Mary', 80, event_at => '2024-05-03');
+select account_id, seq, amount, balance, held from hold('bank', '李娜', 8, '2100-01-01', event_at => '2024-05-04');
+select account_id, seq, kind, amount, e.held, e.debt, e.balance, expires_at, hold_seq, debt_seq, counter_account_id, counter_seq
+from entry e join account using (account_id) join program p using (program_id) where p.code = 'bank' order by 1, 2;
+select account_id, seq, amount from hold order by 1, 2;
+select account_id, seq, remaining from debt order by 1, 2;
 select program_id from create_program('another');
 select accounts, lots, points, more from expire_batch(as_of => '2025-03-03');
 select account_id, status from unfreeze_account('miles', 'Ann', 'found');
@@ -38,8 +60,8 @@ LedgerNode::write_history($node, 'postgres');
 $node->safe_psql('postgres', <<'SQL');
 grant usage on schema jifen to app, reader;
 grant execute on function
-    jifen.earn(text, text, jifen.point_amount, text, text, timestamptz, jifen.expiry_policy, timestamptz, jifen.point_amount, numeric, jsonb),
-    jifen.balance(text, text, timestamptz) to app;
+    jifen.earn(text, text, jifen.point_amount, text, text, text, timestamptz, jifen.expiry_policy, timestamptz, jifen.point_amount, numeric, jsonb),
+    jifen.balance(text, text, timestamptz, timestamptz) to app;
 grant select on jifen.account, jifen.liability_by_expiry to reader;
 SQL
 

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# A crash in the middle of postings: what was acknowledged is there, and nothing is half written.
+# A crash in the middle of postings: what was acknowledged is there, and calls are there wholly or not at all.
 use strict;
 use warnings;
 use IPC::Run;
@@ -62,7 +62,18 @@ sub crash
 		cmp_ok(scalar @acknowledged, '>', 100, 'postings were acknowledged');
 		my %entries = map { $_ => 1 } split /\n/, $node->safe_psql('postgres',
 			q{select a.member, e.seq, e.kind, e.amount, e.balance, e.reference || ';' from jifen.entry e join jifen.account a using (account_id)});
-		is_deeply([ grep { !$entries{$_} } @acknowledged ], [], 'all that was acknowledged is there');
+		is_deeply([ grep { !/^batch/ && !$entries{$_} } @acknowledged ], [], 'all that was acknowledged is there');
+		is($node->safe_psql('postgres', <<'SQL'), '', 'batches and transfers are there wholly or not at all');
+select reference, sum(amount::bigint), count(distinct kind) from jifen.entry
+where reference like '%batch' group by 1 having (sum(amount::bigint), count(distinct kind)) <> (5, 4);
+select reference, sum(amount::bigint), count(distinct kind) from jifen.entry
+where reference like '%transfer' group by 1 having (sum(amount::bigint), count(distinct kind)) <> (0, 2);
+select account_id, h.seq, h.held, sum(e.held::bigint) from jifen.entry h join jifen.entry e using (account_id)
+where e.hold_seq = h.seq group by account_id, h.seq having sum(e.held::bigint) <> -h.held::bigint;
+SQL
+		my %batches = map { $_ => 1 } split /\n/, $node->safe_psql('postgres',
+			q{select distinct 'batch|' || reference || ';' from jifen.entry where reference like '%batch'});
+		is_deeply([ grep { /^batch/ && !$batches{$_} } @acknowledged ], [], 'with all batches that were acknowledged');
 		is(LedgerNode::breaches($node, 'postgres'), '', 'nothing is half written');
 		is($node->safe_psql('postgres', q{select kind from jifen.earn('shop', 'shared 1', 1)}), 'earn', 'postings go on');
 	};
@@ -83,6 +94,20 @@ sub start_worker
 		my $member = $n % 3 ? "own $number-" . $n % 50 : 'shared ' . $n % 5;
 		$script .= "select $shown from jifen.earn('shop', '$member', $n, '$reference') e join jifen.account a using (account_id);\n";
 		$script .= "select $shown from jifen.redeem('shop', '$member', @{[ 1 + int($n / 2) ]}, '$reference') e join jifen.account a using (account_id);\n";
+		if ($n % 3 && $n > 10)
+		{
+			my $shared = 'shared ' . $n % 5;
+			my $hold = "select min(h.seq) from jifen.hold h join jifen.account a using (account_id) where a.member = '$member'";
+			my $end = $n % 2 ? "capture('shop', '$member', ($hold), 1, '$reference')" : "release('shop', '$member', ($hold))";
+			$script .= "select $shown from jifen.hold('shop', '$member', 2, '2100-01-01', '$reference') e join jifen.account a using (account_id);\n";
+			$script .= "select $shown from jifen.$end e join jifen.account a using (account_id);\n";
+			$script .= "select $shown from jifen.transfer('shop', '$member', '$shared', 2, '$reference, transfer') e join jifen.account a using (account_id);\n";
+			$script .= "select 'batch', '$reference, batch;' from jifen.post(array[" . join(', ',
+				"jifen.posting('shop', '$shared', 'earn', 2, '$reference, batch')",
+				"jifen.posting('shop', '$member', 'earn', 4, '$reference, batch')",
+				"jifen.posting('shop', '$member', 'transfer', 3, '$reference, batch', to_member => '$shared')",
+				"jifen.posting('shop', '$member', 'redeem', 1, '$reference, batch')") . "]) where ordinal = 1;\n";
+		}
 		$script .= "select from jifen.expire_batch(as_of => '2021-01-01'::timestamptz + $n * interval '12 hours', max_accounts => 1);\n" if $n % 10 == 0;
 	}
 	open my $file, '>', "$files/worker$number.sql" or die "could not write: $!";

@@ -21,34 +21,55 @@ my @questions = (
 	q{select jifen.balance('shop', '张伟', '2025-03-02')},
 	q{select jifen.expiring('shop', '张伟', '2026-04-01', '2025-03-02')},
 	q{select * from jifen.statement('shop', '张伟')},
+	q{select jifen.balance('bank', '李娜', '2025-03-02', known_at => '2100-01-01')},
+	q{select * from jifen.statement('bank', 'Mary', known_at => '2100-01-01')},
 	q{select jifen.tier_for('miles', 'Cy', '2025-03-02')},
 	q{select jifen.tier_status('shop', '张伟', '2024-04-01')},
 	q{select jifen.account_id('shop', '张伟')},
 	q{select * from jifen.liability_by_expiry},
-	q{select count(*) from jifen.reconcile()});
+	q{select count(*) from jifen.reconcile()},
+	q{select count(*) from jifen.verify_chain()},
+	q{select count(*) from jifen.verify_seals()},
+	q{select jifen.inclusion_proof('shop', '张伟')});
 
 my %postings = (
-	create_program   => q{select jifen.create_program('late')},
-	alter_program    => q{select jifen.alter_program('shop', name => 'Late')},
-	create_tier      => q{select jifen.create_tier('shop', 'late', null, 5)},
-	open_account     => q{select jifen.open_account('shop', 'late')},
-	freeze_account   => q{select jifen.freeze_account('shop', '张伟', 'late')},
-	unfreeze_account => q{select jifen.unfreeze_account('miles', 'Ann', 'late')},
-	close_account    => q{select jifen.close_account('shop', '张伟', 'late')},
-	earn             => q{select jifen.earn('shop', '张伟', 1)},
-	redeem           => q{select jifen.redeem('shop', '张伟', 1)},
-	reverse          => q{select jifen.reverse('shop', '张伟', 3, 1)},
-	expire_batch     => q{select jifen.expire_batch()},
-	run_expiry       => q{call jifen.run_expiry()},
-	start_job_run    => q{select jifen.start_job_run('expire', null)},
-	add_to_job_run   => q{select jifen.add_to_job_run(1, 1, 1, 1)},
-	end_job_run      => q{select jifen.end_job_run(1, null)});
+	create_program    => q{select jifen.create_program('late')},
+	alter_program     => q{select jifen.alter_program('shop', name => 'Late')},
+	create_tier       => q{select jifen.create_tier('shop', 'late', null, 5)},
+	open_account      => q{select jifen.open_account('shop', 'late')},
+	freeze_account    => q{select jifen.freeze_account('shop', '张伟', 'late')},
+	unfreeze_account  => q{select jifen.unfreeze_account('miles', 'Ann', 'late')},
+	close_account     => q{select jifen.close_account('shop', '张伟', 'late')},
+	earn              => q{select jifen.earn('shop', '张伟', 1)},
+	redeem            => q{select jifen.redeem('shop', '张伟', 1)},
+	hold              => q{select jifen.hold('shop', '张伟', 1, '2100-01-01')},
+	capture           => q{select jifen.capture('bank', '李娜', 11)},
+	release           => q{select jifen.release('bank', '李娜', 11)},
+	reverse           => q{select jifen.reverse('shop', '张伟', 3, 1)},
+	reverse_reference => q{select jifen.reverse_reference('shop', '张伟', 'order 1')},
+	lock_account      => q{select jifen.lock_account('shop', '张伟')},
+	adjust            => q{select jifen.adjust('shop', '张伟', -1, 'late')},
+	transfer          => q{select jifen.transfer('bank', '李娜', 'Mary', 1)},
+	import            => q{select jifen.import('shop', '张伟', 1)},
+	post              => q{select jifen.post(array[jifen.posting('shop', '张伟', 'earn', 1)])},
+	forget_member     => q{select jifen.forget_member('shop', '张伟', 'late')},
+	seal              => q{select jifen.seal('shop')},
+	expire_batch      => q{select jifen.expire_batch()},
+	release_batch     => q{select jifen.release_batch()},
+	run_expiry        => q{call jifen.run_expiry()},
+	run_release       => q{call jifen.run_release()},
+	run_batches       => q{call jifen.run_batches('expire', null, now(), 1)},
+	start_job_run     => q{select jifen.start_job_run('expire', null)},
+	add_to_job_run    => q{select jifen.add_to_job_run(1, 1, 1, 1, 1)},
+	end_job_run       => q{select jifen.end_job_run(1, null)});
 
 # Whether there is anything to write must not matter.
 my %idle = (
 	open_account => q{select jifen.open_account('none', 'none')},
 	expire_batch => q{select jifen.expire_batch('none')},
-	redeem       => q{select jifen.redeem('shop', 'none', 1)});
+	redeem       => q{select jifen.redeem('shop', 'none', 1)},
+	post         => q{select jifen.post('{}')},
+	replay       => q{select jifen.earn('bank', '李娜', 300, 'order 7', idempotency_key => 'order 7', event_at => '2024-01-02', expiry => '1 month')});
 
 # These write to pg_cron's tables; and the trigger function cannot be called.
 my @elsewhere = qw(refuse_change schedule_jobs unschedule_jobs);

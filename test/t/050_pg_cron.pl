@@ -13,6 +13,7 @@ CONF
 my $lapsed = <<'SQL';
 create extension jifen;
 select jifen.create_program('shop', auto_open => true);
+select jifen.earn('shop', 'holder', 10), jifen.hold('shop', 'holder', 4, until => clock_timestamp() + interval '1 second');
 select jifen.earn('shop', 'member ' || n, n, event_at => '2024-01-15', expiry => '1 month') from generate_series(1, 5) n;
 SQL
 for my $database ('points', 'branch office', 'trouble')
@@ -38,15 +39,16 @@ $node->safe_psql('points', $refusal->{hint} =~ s/^Run: //r);
 $node->safe_psql('points', <<'SQL');
 create role points_dba login;
 grant usage on schema jifen, cron to points_dba;
-grant execute on function jifen.expire_batch, jifen.start_job_run, jifen.add_to_job_run, jifen.end_job_run,
+grant execute on function jifen.expire_batch, jifen.release_batch, jifen.start_job_run, jifen.add_to_job_run, jifen.end_job_run,
     jifen.raise_job_error, jifen.schedule_jobs, jifen.unschedule_jobs, jifen.require_pg_cron to points_dba;
-grant execute on procedure jifen.run_expiry to points_dba;
+grant execute on procedure jifen.run_expiry, jifen.run_release, jifen.run_batches to points_dba;
 SQL
 my $schedule = q{set role points_dba; select job_name, schedule, command, job_id from jifen.schedule_jobs('* * * * *')};
-my $job = $node->safe_psql('points', $schedule);
-like($job, qr/^jifen expire\|\* \* \* \* \*\|call jifen\.run_expiry\(\)\|\d+$/, 'the job is scheduled');
-is($node->safe_psql('points', $schedule), $job, 'and again, which replaces it');
-is($node->safe_psql('points', 'select jobname, schedule, command, jobid from cron.job'), $job, 'there is one job');
+my $jobs = $node->safe_psql('points', $schedule);
+like($jobs, qr/^jifen expire\|\* \* \* \* \*\|call jifen\.run_expiry\(\)\|\d+\njifen release\|\* \* \* \* \*\|call jifen\.run_release\(\)\|\d+$/,
+	'the jobs are scheduled');
+is($node->safe_psql('points', $schedule), $jobs, 'and again, which replaces them');
+is($node->safe_psql('points', 'select jobname, schedule, command, jobid from cron.job order by jobid'), $jobs, 'there are two jobs');
 
 # in another database: the hint is a statement to run
 $refusal = refusal('branch office', q{select jifen.schedule_jobs('* * * * *')});
@@ -58,18 +60,19 @@ set role points_dba;
 select jifen.schedule_jobs();
 SQL
 is($refusal->{detail}, 'pg_cron works in database "points", as cron.database_name says.', 'the detail says why');
-my ($statement) = $refusal->{hint} =~ /^In database "points" run: (select cron\.schedule_in_database\(.*\);)$/;
+my ($statement) = $refusal->{hint} =~ /^In database "points" run: (select cron\.schedule_in_database\(.*\), cron\.schedule_in_database\(.*\);)$/;
 ok($statement, 'the hint is the statement to run there') or diag($refusal->{hint});
-like($node->safe_psql('points', $statement), qr/^\d+$/, 'it runs');
-is($node->safe_psql('points', $statement), $node->safe_psql('points', q{select jobid from cron.job where database = 'branch office'}),
+like($node->safe_psql('points', $statement), qr/^\d+\|\d+$/, 'it runs');
+is($node->safe_psql('points', $statement),
+	$node->safe_psql('points', q{select string_agg(jobid::text, '|' order by jobid) from cron.job where database = 'branch office'}),
 	'and again, which replaces it');
 $refusal = refusal('branch office', 'select jifen.unschedule_jobs()');
 is($refusal->{sqlstate}, '55000', 'nor can it be unscheduled from there');
-like($refusal->{hint}, qr/^In database "points" run: select cron\.unschedule\('jifen expire branch office'\);$/, 'the hint says how');
+like($refusal->{hint}, qr/^In database "points" run: select cron\.unschedule\('jifen expire branch office'\), cron\.unschedule\('jifen release branch office'\);$/, 'the hint says how');
 
 # Meanwhile, what can go wrong with a run; pg_cron does not work on this database.
 my $runs = 'select batches, accounts, lots, points, ended_at is not null, error from jifen.job_run order by job_run_id desc limit 1';
-my $lapsed_lots = 'select count(*) from jifen.lot';
+my $lapsed_lots = q{select count(*) from jifen.lot where expires_at < 'infinity'};
 
 is(refusal('trouble', q{call jifen.run_expiry('gone')})->{sqlstate}, 'JF002', 'a run for an unknown program fails');
 is($node->safe_psql('trouble', $runs), '0|0|0|0|t|unknown program "gone"', 'and says so in job_run');
@@ -106,9 +109,13 @@ eval { $_->quit } for $locker, $killed, $patient;
 # pg_cron wakes on the minute.
 for my $database ('points', 'branch office')
 {
-	ok($node->poll_query_until($database, 'select count(*) > 0 from jifen.job_run where ended_at is not null'), "pg_cron has run the job in $database");
-	is($node->safe_psql($database, 'select job, batches, accounts, lots, points, error from jifen.job_run order by job_run_id limit 1'),
-		'expire|1|5|5|15|', 'it says what it did');
+	ok($node->poll_query_until($database, 'select count(*) > 0 from jifen.job_run where ended_at is not null and job = $$expire$$'), "pg_cron has run the expiry in $database");
+	ok($node->poll_query_until($database, 'select count(*) > 0 from jifen.job_run where ended_at is not null and holds > 0'), 'and the release of holds');
+	is($node->safe_psql($database, q{select job, batches, accounts, lots, holds, points, error from jifen.job_run where job = 'expire' order by job_run_id limit 1}),
+		'expire|1|5|5|0|15|', 'the one says what it did');
+	is($node->safe_psql($database, q{select job, batches, accounts, lots, holds, points, error from jifen.job_run where holds > 0}),
+		'release|1|1|0|1|4|', 'and so does the other');
+	is($node->safe_psql($database, 'select count(*) from jifen.hold'), '0', 'the overdue hold is released');
 	is($node->safe_psql($database, $lapsed_lots), '0', 'the lapsed lots are booked');
 	is($node->safe_psql($database, q{select count(*), sum(amount::bigint) from jifen.entry where kind = 'expire'}), '5|-15', 'each once');
 	is(LedgerNode::breaches($node, $database), '', 'nothing is amiss');
@@ -118,9 +125,9 @@ is($node->safe_psql('points', 'select distinct actor from jifen.job_run'), 'poin
 
 is(refusal('points', q{set role points_dba; call jifen.run_expiry('nowhere')})->{sqlstate}, 'JF002', 'a run that fails tells such a role why');
 my $unschedule = 'set role points_dba; select jifen.unschedule_jobs()';
-is($node->safe_psql('points', $unschedule), '1', 'the job is removed');
+is($node->safe_psql('points', $unschedule), '2', 'the jobs are removed');
 is($node->safe_psql('points', $unschedule), '0', 'once');
-is($node->safe_psql('points', 'select database from cron.job'), 'branch office', 'the other one stays');
+is($node->safe_psql('points', 'select distinct database from cron.job'), 'branch office', 'the others stay');
 
 done_testing();
 

@@ -1,12 +1,12 @@
 #!/usr/bin/perl
-# The cost of a posting does not grow with the tables, in one session that saw them empty, analyzed or not: no full scans.
+# The cost of a posting grows neither with the tables nor with the account, in one session that saw them empty, analyzed or not.
 use strict;
 use warnings;
 use LedgerNode;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $accounts = 20000;
+my $accounts = 6000;
 my $node = LedgerNode::start('growing', conf => <<'CONF');
 autovacuum = off
 synchronous_commit = off
@@ -17,12 +17,25 @@ CONF
 my $scanned = <<'SQL';
 select pg_stat_force_next_flush();
 select relname, seq_scan, seq_tup_read from pg_stat_user_tables
-where relname in ('account', 'entry', 'lot', 'allocation', 'status_change', 'program') order by relname;
+where relname in ('account', 'entry', 'lot', 'allocation', 'hold', 'debt', 'status_change', 'program') order by relname;
 SQL
+
+# How many rows of all of them have been read in any way so far, and how many entries there are.
+my $read = <<'SQL';
+select pg_stat_force_next_flush() \g /dev/null
+select (select sum(idx_tup_read) from pg_stat_user_indexes where schemaname = 'jifen')
+    + (select sum(seq_tup_read) from pg_stat_user_tables where schemaname = 'jifen'),
+    (select n_tup_ins from pg_stat_user_tables where schemaname = 'jifen' and relname = 'entry');
+SQL
+
+# More than a posting needs, and far less than is there.
+my $reads_per_entry = 60;
 
 # All verbs, each in a transaction of its own, for a member who is new or has come before.
 my $verbs = <<'SQL';
 create procedure post(from_n int, to_n int) language plpgsql as $$
+declare
+    held jifen.entry;
 begin
     for n in from_n .. to_n loop
         perform jifen.earn('shop', 'member ' || n, 100, event_at => '2024-01-01', expiry => '1 month');
@@ -34,6 +47,35 @@ begin
             perform jifen.reverse('shop', 'member ' || n, 1, 1, event_at => '2024-01-04');
             perform jifen.redeem('shop', 'member ' || n, 1, event_at => '2024-01-02');
             commit;
+            for hold in 1 .. 3 loop
+                held := jifen.hold('shop', 'member ' || n, hold, '2100-01-01', event_at => '2024-01-05');
+                case hold
+                    when 1 then perform jifen.capture('shop', 'member ' || n, held.seq, event_at => '2024-01-05');
+                    when 2 then perform jifen.release('shop', 'member ' || n, held.seq, event_at => '2024-01-05');
+                    else null;
+                end case;
+                commit;
+            end loop;
+            perform jifen.transfer('shop', 'member ' || n, 'member ' || n - 1, 2, event_at => '2024-01-06');
+            commit;
+            perform jifen.reverse('shop', 'member ' || n - 1, 2, 1, event_at => '2024-01-07');
+            commit;
+            perform jifen.earn('shop', 'member ' || n, 10, 'order ' || n, 'key ' || n, event_at => '2024-01-07');
+            perform jifen.earn('shop', 'member ' || n, 10, 'order ' || n, 'key ' || n, event_at => '2024-01-07');
+            perform jifen.reverse_reference('shop', 'member ' || n, 'order ' || n, 1, 2, event_at => '2024-01-07');
+            commit;
+            perform jifen.import('shop', 'member ' || n, 10, 'infinity', event_at => '2024-01-08');
+            perform jifen.adjust('shop', 'member ' || n, 3, 'apology', event_at => '2024-01-08');
+            perform jifen.adjust('shop', 'member ' || n, -1000, 'fraud', event_at => '2024-01-08');
+            perform jifen.earn('shop', 'member ' || n, 20, event_at => '2024-01-09');
+            commit;
+            perform jifen.post(array[
+                jifen.posting('shop', 'member ' || n - 2, 'redeem', 1, idempotency_key => 'key', event_at => '2024-01-09'),
+                jifen.posting('shop', 'member ' || n - 3, 'transfer', 1, to_member => 'member ' || n - 2, event_at => '2024-01-09'),
+                jifen.posting('shop', 'member ' || n - 4, 'hold', 1, until => '2100-01-01', event_at => '2024-01-09'),
+                jifen.posting('shop', 'batch ' || n, 'earn', 1, event_at => '2024-01-09'),
+                jifen.posting('shop', 'member ' || n - 3, 'reverse', 1, seq => 2, event_at => '2024-01-09')]);
+            commit;
         end if;
         if n % 10 = 0 then
             perform jifen.balance('shop', 'member ' || n, '2024-01-10');
@@ -44,7 +86,8 @@ begin
             perform jifen.freeze_account('shop', 'member ' || n, 'check');
             perform jifen.unfreeze_account('shop', 'member ' || n, 'checked');
             perform jifen.open_account('shop', 'member ' || n);
-            perform jifen.expire_batch('shop', as_of => '2024-02-15', max_accounts => 5);
+            perform jifen.expire_batch('shop', as_of => '2024-02-15', max_accounts => 20);
+            perform jifen.release_batch('shop');
             commit;
         end if;
     end loop;
@@ -108,23 +151,106 @@ SQL
 	cmp_ok($after - $before, '<', 50_000, 'a look into the history of 2,000 entries reads each a few times');
 };
 
+# Whatever the account has been through, a posting reads what it needs of it.
+for my $vacuum ('', 'vacuum jifen.entry, jifen.allocation, jifen.lot, jifen.account, jifen.hold, jifen.debt')
+{
+	my $database = $vacuum ? 'long_vacuumed' : 'long';
+
+	subtest 'an account of 20,000 entries' . ($vacuum ? ', vacuumed while empty' : '') => sub {
+		$node->safe_psql('postgres', "create database $database");
+		$node->safe_psql($database, <<SQL);
+create extension jifen;
+$vacuum;
+select from jifen.create_program('shop', auto_open => true, overdraft => 'debt');
+SQL
+		# of each ten, seven credits, a redemption, a hold and its release
+		my $fill = <<'SQL';
+select count(*) from generate_series(1, 10) batch, jifen.post(array(
+    select case n % 10
+        when 7 then jifen.posting('shop', 'ann', 'redeem', 3)
+        when 8 then jifen.posting('shop', 'ann', 'hold', 1, until => now() + interval '1 day' + n * interval '1 hour')
+        when 9 then jifen.posting('shop', 'ann', 'release', seq => 2000 * (batch - 1) + n - 1)
+        else jifen.posting('shop', 'ann', 'earn', 1 + n % 7, idempotency_key => batch || ' ' || n,
+            reference => 'order ' || n, expiry => (1 + n % 48 || ' months')::jifen.expiry_policy)
+        end
+    from generate_series(1, 2000) n)) where sqlstate is null;
+SQL
+		my %postings = (
+			'earn'             => q{jifen.earn('shop', 'ann', 100, expiry => '1 month')},
+			'earn with a key'  => q{jifen.earn('shop', 'ann', 5, idempotency_key => 'new')},
+			'earn once more'   => q{jifen.earn('shop', 'ann', 5, idempotency_key => 'new')},
+			'redeem'           => q{jifen.redeem('shop', 'ann', 1)},
+			'hold and capture' => q{jifen.capture('shop', 'ann', (jifen.hold('shop', 'ann', 2, '2100-01-01')).seq, 1)},
+			'hold and release' => q{jifen.release('shop', 'ann', (jifen.hold('shop', 'ann', 2, '2100-01-01')).seq)},
+			'reverse a debit'  => q{jifen.reverse('shop', 'ann', (jifen.redeem('shop', 'ann', 2)).seq, 1)},
+			'reverse a credit' => q{jifen.reverse('shop', 'ann', (jifen.earn('shop', 'ann', 2)).seq, 1)},
+			'reverse an old debit' => q{jifen.reverse('shop', 'ann', 7, 1)},
+			'adjust'           => q{jifen.adjust('shop', 'ann', 5, 'apology'), jifen.adjust('shop', 'ann', -5, 'abuse')},
+			'transfer'         => q{jifen.transfer('shop', 'ann', 'bob', 2)},
+			'transfer back'    => q{jifen.reverse('shop', 'ann', (jifen.transfer('shop', 'ann', 'bob', 2)).seq) limit 1},
+			'import'           => q{jifen.import('shop', 'ann', 5)},
+			'post'             => q{jifen.post(array[jifen.posting('shop', 'ann', 'earn', 1, idempotency_key => 'a'),
+				jifen.posting('shop', 'ann', 'redeem', 1, idempotency_key => 'b'), jifen.posting('shop', 'bob', 'transfer', 1, to_member => 'ann')])});
+		my @order = sort keys %postings;
+		my $script = "select from jifen.earn('shop', 'bob', 100);\n$fill$read";
+		$script .= "select $postings{$_} \\g /dev/null\n$read" for @order;
+		my ($filled, @reads) = split /\n/, $node->safe_psql($database, $script) =~ s/^\n+//r;
+		@reads = map { (split /\|/)[0] } @reads;
+		is($filled, 20000, 'it is filled');
+		cmp_ok($reads[ $_ + 1 ] - $reads[$_], '<', 500, "$order[$_] reads few of them") for 0 .. $#order;
+		is(LedgerNode::breaches($node, $database), '', 'nothing is amiss');
+	};
+}
+
+# The server's memory that is not shared: at its peak, so far.
+my $peak = q{select substring(pg_read_file('/proc/self/status') from 'VmPeak:\s+(\d+)');};
+
 # What a batch needs is given back with each thousand accounts of it.
 subtest 'memory of expire_batch' => sub {
 	$node->safe_psql('postgres', 'create database batch');
 	$node->safe_psql('batch', <<SQL);
 create extension jifen;
 select from jifen.create_program('shop', auto_open => true, expiry => '1 day');
-select count(jifen.earn('shop', 'member ' || n, 1, event_at => '2024-01-01')) from generate_series(1, 20000) n;
+select count(*) from jifen.post(array(
+    select jifen.posting('shop', 'member ' || n, 'earn', 1, event_at => '2024-01-01') from generate_series(1, 20000) n));
 SQL
-	my $peak = q{select substring(pg_read_file('/proc/self/status') from 'VmHWM:\s+(\d+)')};
 	my ($before, $booked, $after) = split /\n/, $node->safe_psql('batch', <<SQL);
 select jifen.expire_batch('shop', max_accounts => 1000) \\g /dev/null
-$peak;
+$peak
 select accounts from jifen.expire_batch('shop', max_accounts => 100000);
-$peak;
+$peak
 SQL
 	is($booked, 19000, 'all others in one batch');
-	cmp_ok($after - $before, '<', 30_000, 'it takes no more than 30 MB more than one of a thousand');
+	cmp_ok($after - $before, '<', 15_000, 'it takes no more than 15 MB more than one of a thousand');
+};
+
+# What a call of post() needs is given back with it, within one transaction too.
+subtest 'memory of post' => sub {
+	$node->safe_psql('postgres', 'create database posts');
+	my $chunks = <<'SQL';
+do $$
+begin
+    for chunk in 1 .. %d loop
+        perform count(*) from jifen.post(array(
+            select jifen.posting('shop', 'member ' || n %% 1000, 'earn', 2, idempotency_key => chunk || ' ' || n || ' %2$d')
+            from generate_series(1, 10000) n));
+        perform count(*) from jifen.post(array(
+            select jifen.posting('shop', 'member ' || n, 'redeem', 1) from generate_series(1, 500) n));
+    end loop;
+end
+$$;
+SQL
+	my ($before, $after, $entries) = split /\n/, $node->safe_psql('posts', <<SQL);
+create extension jifen;
+select from jifen.create_program('shop', auto_open => true) \\g /dev/null
+@{[ sprintf $chunks, 2, 1 ]}
+$peak
+@{[ sprintf $chunks, 8, 2 ]}
+$peak
+select count(*) from jifen.entry;
+SQL
+	is($entries, 105_000, 'ten times 10,000 credits and 500 redemptions are posted');
+	cmp_ok($after - $before, '<', 2_000, 'the last eight take no more memory than the first two');
 };
 
 # In the largest of these: one member is checked without reading the others.
@@ -144,13 +270,14 @@ sub grows
 		$node->safe_psql('postgres', "create database $database");
 		$node->safe_psql($database, <<SQL);
 create extension jifen;
-select from jifen.create_program('shop', time_zone => 'Asia/Shanghai', auto_open => true);
+select from jifen.create_program('shop', time_zone => 'Asia/Shanghai', auto_open => true, overdraft => 'debt');
 select from jifen.create_tier('shop', 'gold', null, 10);
 $verbs
 $beginning;
 SQL
-		my ($before, $after) = scans($database, "call post(401, $count)", "call post(101, 200); $interruption; call post(201, 400)");
+		my ($before, $after, $reads) = scans($database, "call post(401, $count)", "call post(101, 200); $interruption; call post(201, 400)");
 		is($after, $before, 'no table is read in full');
+		cmp_ok($reads, '<', $reads_per_entry, 'an entry takes few rows');
 		cmp_ok($node->safe_psql($database, 'select count(*) from jifen.account'), '>=', $count - 100, 'accounts were opened');
 		is($node->safe_psql($database, 'select count(*) from jifen.reconcile()'), '0', 'nothing is amiss');
 	};
@@ -158,12 +285,13 @@ SQL
 }
 
 # How much each table had been read in full before and after the statement, in
-# a session that began with others.
+# a session that began with others, and how many rows were read for each entry.
 sub scans
 {
 	my ($database, $statement, $first) = @_;
-	my $output = $node->safe_psql($database, ($first // 'select') . ";\n\\echo before\n$scanned\n\\o /dev/null\n$statement;\n\\o\n\\echo after\n$scanned");
-	my ($before, $after) = $output =~ /^before\n\s*(.*)^after\n\s*(.*)/ms;
-	chomp $before;
-	return ($before, $after);
+	my $output = $node->safe_psql($database, ($first // 'select') . ";\n\\echo before\n$scanned\n\\echo read\n$read\n\\o /dev/null\n$statement;\n\\o\n\\echo after\n$scanned\n\\echo read\n$read");
+	my ($before, $read_before, $entries_before, $after, $read_after, $entries_after) =
+	  $output =~ /^before\n\s*(.*)^read\n(\d+)\|(\d+)\nafter\n\s*(.*)^read\n(\d+)\|(\d+)/ms;
+	my $entries = $entries_after - $entries_before;
+	return ($before, $after, $entries ? ($read_after - $read_before) / $entries : 0);
 }

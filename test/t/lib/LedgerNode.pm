@@ -24,9 +24,10 @@ sub start
 	return $node;
 }
 
-# Creates the extension and a history of it: every kind of entry, programs with
-# and without accounts, pending and lapsed points, accounts of every status,
-# tiers and a job run.
+# Creates the extension and a history of it: every kind of entry, programs of
+# every rule, with and without accounts, pending, held and lapsed points, open
+# holds and debts, accounts of every status, tiers, job runs, seals and members
+# who were forgotten.
 sub write_history
 {
 	my ($node, $database) = @_;
@@ -57,6 +58,40 @@ select earn('miles', 'Ann', 9000000000000000000);
 select freeze_account('miles', 'Ann', 'lost card');
 select close_account('miles', 'Bob', 'moved');
 select freeze_account('miles', 'Cy', 'fraud'), unfreeze_account('miles', 'Cy', 'no fraud');
+select create_program('bank', expiry => '12 months', auto_open => true, overdraft => 'debt', overdraft_limit => 1000,
+    return_grace => '30 days');
+select create_program('club', auto_open => true, overdraft => 'forgive');
+select import('bank', '李娜', 500, expires_at => 'infinity', reference => 'opening balance', issued_at => '2020-02-29',
+    event_at => '2024-01-01', idempotency_key => 'opening 1', details => '{"old": 17}');
+select earn('bank', '李娜', 300, reference => 'order 7', idempotency_key => 'order 7', event_at => '2024-01-02', expiry => '1 month');
+select redeem('bank', '李娜', 200, idempotency_key => 'redeem 8', event_at => '2024-01-03');
+select expire_batch('bank', as_of => '2024-03-01');
+select reverse('bank', '李娜', 4, 40, reason => 'goodwill', event_at => '2024-03-02', expiry => '10 years');
+select reverse('bank', '李娜', 3, 20, reason => 'sent back', idempotency_key => 'return 8', event_at => '2024-03-03');
+select adjust('bank', '李娜', 25, 'apology', event_at => '2024-03-04', expiry => 'never'),
+    adjust('bank', '李娜', -5, 'abuse', event_at => '2024-03-05');
+select transfer('bank', '李娜', 'Mary', 60, reason => 'a gift', idempotency_key => 'gift 9', event_at => '2024-03-06')
+from open_account('bank', 'Mary');
+select reverse('bank', 'Mary', 1, 10, reason => 'too much', event_at => '2024-03-07');
+select earn('bank', 'Mary', 100, event_at => '2024-03-08', expiry => 'never'),
+    redeem('bank', 'Mary', 120, event_at => '2024-03-09'), adjust('bank', 'Mary', -80, 'fraud', event_at => '2024-03-10'),
+    earn('bank', 'Mary', 30, event_at => '2024-03-11', expiry => 'never');
+select earn('club', 'Mary', 10), redeem('club', 'Mary', 10), reverse('club', 'Mary', 1, reason => 'fraud');
+select hold('bank', '李娜', 10, '2100-01-01', reference => 'cart 1', event_at => '2024-04-01'),
+    hold('bank', '李娜', 20, '2100-01-02', idempotency_key => 'cart 2', event_at => '2024-04-02'),
+    hold('bank', '李娜', 30, '2100-01-03', event_at => '2024-04-03');
+select capture('bank', '李娜', h.seq, 15, event_at => '2024-04-05') from hold h where h.amount = 20;
+select release('bank', '李娜', h.seq, 'cart left', event_at => '2024-04-06') from hold h where h.amount = 30;
+select count(*) from post(array[
+    posting('bank', '李娜', 'earn', 5, idempotency_key => 'batch 1', event_at => '2024-04-07', "group" => 'g'),
+    posting('bank', 'Zoe', 'earn', 6, idempotency_key => 'batch 2', event_at => '2024-04-07', "group" => 'g'),
+    posting('bank', 'Zoe', 'redeem', 7, event_at => '2024-04-08'),
+    posting('bank', 'Zoe', 'hold', 2, until => now() + interval '1 millisecond', event_at => '2024-04-09')], 'skip');
+call run_release('bank');
+select seal('shop'), seal('miles'), seal('bank');
+select earn('shop', 'member 4', 1, details => '{"name": "gone"}');
+select forget_member('shop', 'member 4', 'request 17');
+select seal('shop');
 SQL
 	return;
 }
@@ -83,23 +118,41 @@ SQL
 	return \%contents;
 }
 
-# What reconcile() finds, and what a simpler count from the rows themselves
-# finds: nothing where all is well.
+# What reconcile(), verify_chain() and verify_seals() find, and what a simpler
+# count from the rows themselves finds: nothing where all is well.
 sub breaches
 {
 	my ($node, $database) = @_;
 	return $node->safe_psql($database, <<'SQL');
 select program, member, seq, invariant, expected, found from jifen.reconcile();
-select 'account', a.account_id, a.balance, a.last_seq, e.amount, e.last_seq, l.remaining
+select program, member, seq, invariant, expected, found from jifen.verify_chain();
+select program, member, seq, invariant, expected, found from jifen.verify_seals();
+select 'account', a.account_id, a.balance, a.held, a.debt, a.last_seq, e.*, l.remaining, h.amount, d.remaining
 from jifen.account a
-left join (select account_id, sum(amount::bigint) as amount, max(seq) as last_seq, count(*) as entries
+left join (select account_id, sum(amount::bigint) as amount, sum(held::bigint) as held, sum(debt::bigint) as debt,
+        max(seq) as last_seq, count(*) as entries
     from jifen.entry group by 1) e using (account_id)
 left join (select account_id, sum(remaining::bigint) as remaining from jifen.lot group by 1) l using (account_id)
-where a.balance::bigint <> coalesce(e.amount, 0) or a.balance::bigint <> coalesce(l.remaining, 0)
-    or a.last_seq <> coalesce(e.last_seq, 0) or e.entries <> e.last_seq;
-select 'debit', e.account_id, e.seq, e.amount, sum(x.amount::bigint)
-from jifen.entry e left join jifen.allocation x using (account_id, seq)
-where e.kind <> 'earn' group by 2, 3, 4 having e.amount::bigint <> -coalesce(sum(x.amount::bigint), 0);
+left join (select account_id, sum(amount::bigint) as amount from jifen.hold group by 1) h using (account_id)
+left join (select account_id, sum(remaining::bigint) as remaining from jifen.debt group by 1) d using (account_id)
+where (a.balance::bigint, a.held::bigint, a.debt::bigint, a.last_seq, a.last_seq)
+        <> (coalesce(e.amount, 0), coalesce(e.held, 0), coalesce(e.debt, 0), coalesce(e.last_seq, 0), coalesce(e.entries, 0))
+    or (a.balance::bigint, a.held::bigint, a.debt::bigint)
+        <> (coalesce(l.remaining, 0) + coalesce(h.amount, 0) - coalesce(d.remaining, 0), coalesce(h.amount, 0), coalesce(d.remaining, 0));
+-- Points that an entry puts into its own lot, or returns to others, are new,
+-- were held before, or make a debt smaller; and the other way round.
+select 'entry', e.account_id, e.seq, e.kind, e.amount, e.held, e.debt, x.taken
+from jifen.entry e
+left join (select account_id, seq, sum(amount::bigint) as taken from jifen.allocation group by 1, 2) x using (account_id, seq)
+where e.amount::bigint <> e.held::bigint - e.debt::bigint - coalesce(x.taken, 0)
+    + case when e.expires_at is null then 0 when e.kind = 'extend' then x.taken else e.amount::bigint end;
+select 'lot', c.account_id, c.seq, c.amount, x.taken, l.remaining
+from jifen.entry c
+left join (select account_id, lot_seq as seq, sum(amount::bigint) as taken from jifen.allocation group by 1, 2) x using (account_id, seq)
+left join (select account_id, seq, sum(amount::bigint) as extended from jifen.allocation group by 1, 2) o using (account_id, seq)
+left join jifen.lot l using (account_id, seq)
+where c.expires_at is not null
+    and case c.kind when 'extend' then o.extended else c.amount::bigint end - coalesce(x.taken, 0) <> coalesce(l.remaining::bigint, 0);
 SQL
 }
 
