@@ -422,7 +422,11 @@ load_accounts(JifenBatch *batch)
 		if (posting->counter)
 			posting->counter->foreseen = Max(posting->counter->foreseen, at);
 	}
-	/* A reversal of a transfer may happen with the latest of the other account. */
+
+	/*
+	 * A reversal of a transfer may happen with the latest of the other
+	 * account.
+	 */
 	for (int a = 0; a < batch->naccounts; a++)
 		latest = Max(latest, batch->accounts[a]->foreseen);
 	jifen_load_holds(batch->accounts, batch->naccounts, &holds, latest);
