@@ -19,7 +19,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function balance(text, text, timestamptz, timestamptz) is
-    'What the member holds at as_of, past, present or to come, in points: balance = available + pending + held + lapsed - debt; next_expiring points lapse at next_expires_at. A hold past its deadline counts as released. known_at: by what was booked by then only. Raises JF002, JF003, 22004, 22023. Locks nothing';
+    'What the member holds at as_of, past, present or to come, in points: balance = available + pending + held + lapsed - debt; next_expiring points lapse at next_expires_at. A hold past its deadline counts as released. known_at: by the journal up to the first entry that was booked later. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
 create function expiring(
     program text,
@@ -63,6 +63,7 @@ set enable_seqscan = off
 as $$
 declare
     own_account bigint := jifen.account_id(program, member);
+    first_unknown bigint := 9223372036854775807;
 begin
     if not (isfinite(since) and isfinite(until) and isfinite(known_at)) then
         raise exception using errcode = 'invalid_parameter_value',
@@ -71,6 +72,11 @@ begin
                 coalesce(known_at::text, 'null')),
             hint = 'Leave a bound out to have none.';
     end if;
+    -- What was known then are the entries before the first that was booked later.
+    if known_at is not null then
+        first_unknown := coalesce((select min(e.seq) from jifen.entry e
+            where e.account_id = own_account and e.posted_at > known_at), first_unknown);
+    end if;
     return query
         select s.seq, s.event_at, s.posted_at, s.kind, s.amount, s.running, s.held, s.debt, s.expires_at,
             s.available_at, s.source, s.reference, s.reason, s.reverses_seq, s.details
@@ -78,7 +84,7 @@ begin
             select e.*, sum(e.amount) over (order by e.event_at, e.seq) as running
             from jifen.entry e
             where e.account_id = own_account and (statement.until is null or e.event_at < statement.until)
-                and (known_at is null or e.posted_at <= known_at)
+                and e.seq < first_unknown
         ) s
         where since is null or s.event_at >= since
         order by s.event_at, s.seq;
@@ -86,7 +92,7 @@ end
 $$;
 
 comment on function statement(text, text, timestamptz, timestamptz, timestamptz) is
-    'The member''s entries with since <= event_at < until, in the order in which they happened, each with the balance after it in that order and its changes of the held points and of the debt; known_at: those booked by then only. Null bounds are open. Raises JF002, JF003, 22004, 22023. Locks nothing';
+    'The member''s entries with since <= event_at < until, in the order in which they happened, each with the balance after it in that order and its changes of the held points and of the debt; known_at: those before the first that was booked later. Null bounds are open. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
 revoke all on function balance(text, text, timestamptz, timestamptz) from public;
 revoke all on function expiring(text, text, timestamptz, timestamptz) from public;

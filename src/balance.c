@@ -48,13 +48,22 @@ static JifenStatement open_debts = {
 	1, {INT8OID}
 };
 
-/* The entries that count at a business time $2, of those booked by $3. */
+/*
+ * The first entry that was booked after $2.  Those before it are what was known
+ * then: a transaction that began earlier but had to wait comes after it.
+ */
+static JifenStatement first_unknown = {
+	"select min(seq) from jifen.entry where account_id = $1 and posted_at > $2",
+	2, {INT8OID, TIMESTAMPTZOID}
+};
+
+/* The entries that count at a business time $2, of those before the one of $3. */
 #define KNOWN(entry) \
-	entry ".account_id = $1 and " entry ".event_at <= $2 and " entry ".posted_at <= $3"
+	entry ".account_id = $1 and " entry ".event_at <= $2 and " entry ".seq < $3"
 
 static JifenStatement sums_in_history = {
 	"select sum(amount), sum(held), sum(debt) from jifen.entry e where " KNOWN("e"),
-	3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
 /*
@@ -77,14 +86,14 @@ static JifenStatement lots_in_history = {
 	" select seq, min(expires_at), min(available_at), sum(amount)"
 	" from change group by seq having sum(amount) <> 0"
 	" order by 2, seq",
-	3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
 static JifenStatement due_holds_in_history = {
 	"select h.seq, h.until, h.held from jifen.entry h"
 	" where " KNOWN("h") " and h.kind = 'hold' and h.until <= $2"
 	"   and not exists (select from jifen.entry e where " KNOWN("e") " and e.hold_seq = h.seq)",
-	3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
 static JifenStatement debts_in_history = {
@@ -94,7 +103,7 @@ static JifenStatement debts_in_history = {
 	"  select coalesce(e.debt_seq, e.reverses_seq), e.debt, null from jifen.entry e"
 	"  where " KNOWN("e") " and e.debt < 0) d"
 	" group by d.seq having sum(d.debt) > 0 order by d.seq",
-	3, {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
 static JifenStatement held_lots = {
@@ -186,7 +195,15 @@ load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_a
 	account->last_event_at = jifen_get_time(0, 5);
 	values[0] = Int64GetDatum(account->account_id);
 	values[1] = TimestampTzGetDatum(as_of);
-	values[2] = TimestampTzGetDatum(known_at == JIFEN_NO_TIME ? DT_NOEND : known_at);
+	values[2] = Int64GetDatum(PG_INT64_MAX);
+	if (known_at != JIFEN_NO_TIME)
+	{
+		Datum		known[] = {values[0], TimestampTzGetDatum(known_at)};
+
+		jifen_execute(&first_unknown, known, NULL, true, 0);
+		if (!jifen_is_null(0, 1))
+			values[2] = jifen_get_datum(0, 1);
+	}
 
 	is_past = as_of < account->last_event_at || known_at != JIFEN_NO_TIME;
 	if (is_past)
