@@ -192,11 +192,11 @@ class Operations:
     def _hold(self, code, member):
         r = self.random
         arguments, at = self._loss(code, member)
-        if r.random() < 0.5 and (self.wave or self.made >= self.wave_end + self.operations // 12):
+        if r.random() < 0.5 and (self.wave or self.made >= self.wave_end + self.operations // 9):
             if self.wave is None:
                 self.waves += 1
                 length = r.randint(40, 100)         # operations until all wait for it
-                self.wave = Deadline(self.waves, length * SECOND // 50)
+                self.wave = Deadline(self.waves, length * SECOND // 80)
                 self.wave_end = self.made + length
             arguments['until'] = Deadline(self.wave.number, self.wave.delay, r.randrange(20_000))
         elif self.live and r.random() < 0.5:

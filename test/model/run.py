@@ -100,7 +100,7 @@ def main():
     parser.add_argument('--operations', type=int, default=10_000)
     parser.add_argument('--accounts', type=int, help='first members of each program')
     parser.add_argument('--programs', type=int, default=4, help='each with a twin that has no expiry job')
-    parser.add_argument('--every', type=int, default=1_000, help='operations between two comparisons of everything')
+    parser.add_argument('--every', type=int, default=2_000, help='operations between two comparisons of everything')
     parser.add_argument('--database', default='jifen_model')
     parser.add_argument('--alone', action='store_true', help='the model by itself, without a database')
     parser.add_argument('--no-shrink', action='store_true', help='do not look for the shortest history')
