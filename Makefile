@@ -13,6 +13,7 @@
 ##   make check           every test; PROVE_TESTS='FILE...' only those, PROVE_FLAGS=-v tells more
 ##   make soak            the random model of the tests, longer, run after run; SEED=1 OPERATIONS=20000 RUNS=10 and the like
 ##   make bench           postings and reads beside pgbench's own workloads; CLIENTS=8 ROUNDS=3 and the like
+##   make bench-year-end  everything of 300,000 members lapses at once, beside plain statements; LOTS=1000000 ROUNDS=3 and the like
 ##
 ## Source:
 ##   make format          lays out src/ as pgindent does
@@ -22,7 +23,7 @@
 srcdir := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
 
 # The tasks need neither a server nor PGXS, and PGXS has a check of its own.
-TASKS = help demo shell check soak bench format format-check
+TASKS = help demo shell check soak bench bench-year-end format format-check
 
 ifneq ($(filter $(TASKS),$(MAKECMDGOALS)),)
 
@@ -51,6 +52,9 @@ soak:
 
 bench:
 	@$(srcdir)/test/bin/cluster test/bench/bench
+
+bench-year-end:
+	@$(srcdir)/test/bin/cluster test/bench/year_end
 
 format:
 	@$(srcdir)/test/bin/format

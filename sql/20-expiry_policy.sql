@@ -30,8 +30,8 @@ create type expiry_policy (
     storage = plain
 );
 comment on type expiry_policy is
-    'when points lapse: never, 12 months, 12 months end of month, 3 years end of year, '
-    '18 months inactive, 48 months or 18 months inactive';
+    'when points lapse: never, 12 months, 12 months end of month, end of year, 2 years end of march, '
+    '1 year end of membership year, on 2030-12-31, 18 months inactive, 48 months or 18 months inactive';
 
 -- Equality is by meaning: 12 months = 1 year, 14 days = 2 weeks. There is no
 -- order: whether 1 month is more than 30 days depends on the month.
@@ -77,10 +77,12 @@ comment on operator family expiry_policy_ops using hash is 'expiry policies by m
 -- table and no setting has a say, the zone is an argument; an update of the
 -- time zone database may change what lies ahead, and a credit keeps the expiry
 -- that it was posted with.
-create function expires_at(policy expiry_policy, event_at timestamptz, time_zone text)
+create function expires_at(policy expiry_policy, event_at timestamptz, time_zone text,
+    joined_at timestamptz default null)
     returns timestamptz
-    as 'MODULE_PATHNAME' language c immutable strict parallel safe;
-comment on function expires_at(expiry_policy, timestamptz, text) is
-    'the instant from which on a credit of event_at is lapsed: the end of its last day in the time zone, '
-    'infinity for never; 22023 for an infinite event_at or an unknown time zone, '
-    '22008 beyond the last timestamp, 0A000 for a policy that counts inactivity';
+    as 'MODULE_PATHNAME' language c immutable parallel safe;
+comment on function expires_at(expiry_policy, timestamptz, text, timestamptz) is
+    'the instant from which on a credit of event_at is lapsed if no activity follows it: the end of its last day in '
+    'the time zone, infinity for never, null if one of the first three is null; joined_at: when the member joined, for '
+    'membership years; 22004 for a membership year without joined_at, 22023 for an infinite instant or an unknown '
+    'time zone, 22008 beyond the last timestamp';

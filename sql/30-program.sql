@@ -16,6 +16,9 @@ create table program (
     overdraft text not null,
     overdraft_limit point_amount,
     return_grace expiry_policy,
+    activity text[] not null,
+    notice_days integer,
+    rule_no smallint not null,
     created_at timestamptz not null default now(),
     constraint program_code_length check (length(code) between 1 and 256),
     constraint program_currency_code check (currency ~ '^[A-Z]{3}$'),
@@ -24,7 +27,10 @@ create table program (
     constraint program_tier_window_positive check (tier_window > interval '0'),
     constraint program_overdraft_known check (overdraft in ('refuse', 'debt', 'forgive')),
     constraint program_overdraft_limit_positive check (overdraft_limit > 0),
-    constraint program_overdraft_limit_of_debt check (overdraft_limit is null or overdraft = 'debt')
+    constraint program_overdraft_limit_of_debt check (overdraft_limit is null or overdraft = 'debt'),
+    constraint program_activity_known check (cardinality(activity) > 0 and activity <@ array['earn', 'redeem', 'adjust',
+        'hold', 'capture', 'transfer_out', 'transfer_in', 'import']),
+    constraint program_notice_days_range check (notice_days between 1 and 3650)
 );
 
 comment on table program is 'Points currencies: the rules that new credits follow';
@@ -40,10 +46,41 @@ comment on column program.tier_window is 'Length of the rolling window in which 
 comment on column program.overdraft is 'What happens where points are taken back that the member has spent: refuse, debt or forgive';
 comment on column program.overdraft_limit is 'Most points that a member may owe; null: no limit';
 comment on column program.return_grace is 'Expiry policy of points that come back to a lot that has lapsed; null: they lapse at once';
+comment on column program.activity is 'Kinds of entry that count as the member''s activity where points lapse by inactivity';
+comment on column program.notice_days is 'Days for which a notice must have been on record before points lapse; null: none is needed';
+comment on column program.rule_no is 'The latest of its expiry_rule';
 comment on column program.created_at is 'When the program was created';
+
+create table expiry_rule (
+    program_id integer not null,
+    rule_no smallint not null,
+    since timestamptz not null default now(),
+    time_zone text not null,
+    expiry expiry_policy not null,
+    activity text[] not null,
+    notice_days integer,
+    actor text not null,
+    primary key (program_id, rule_no)
+);
+
+comment on table expiry_rule is 'The rules by which each program''s points lapse, one after the other: a lot whose expiry can move keeps to the one that it was credited under';
+comment on column expiry_rule.program_id is 'Program';
+comment on column expiry_rule.rule_no is 'Number of the rule within the program, from 1';
+comment on column expiry_rule.since is 'Since when new credits follow it';
+comment on column expiry_rule.time_zone is 'Time zone of the program';
+comment on column expiry_rule.expiry is 'Expiry policy of the program';
+comment on column expiry_rule.activity is 'Kinds of entry that count as activity';
+comment on column expiry_rule.notice_days is 'Days for which a notice must have been on record; null: none is needed';
+comment on column expiry_rule.actor is 'Role that made it the rule';
 
 select pg_extension_config_dump('program_id_seq', '');
 select pg_extension_config_dump('program', '');
+select pg_extension_config_dump('expiry_rule', '');
+
+create trigger refuse_change before update or delete or truncate on expiry_rule
+    for each statement execute function refuse_change('Expiry rules', 'alter_program() makes another one.');
+alter table expiry_rule enable always trigger refuse_change;
+comment on trigger refuse_change on expiry_rule is 'Refuses UPDATE, DELETE and TRUNCATE';
 
 -- Raises 22023 for a program that cannot be; the table's constraints say the
 -- same once more, for whoever writes to it otherwise.
@@ -106,16 +143,41 @@ begin
             detail = format('The overdraft rule of program "%s" is %s.', program.code, program.overdraft),
             hint = 'A limit goes with overdraft ''debt''.';
     end if;
-    -- These raise 22023 for an unknown zone and 0A000 for a policy whose
-    -- clocks do not work yet.
-    perform jifen.expires_at(program.expiry, now(), program.time_zone);
-    perform jifen.expires_at(program.return_grace, now(), program.time_zone);
+    if not (cardinality(program.activity) > 0
+        and program.activity <@ array['earn', 'redeem', 'adjust', 'hold', 'capture', 'transfer_out', 'transfer_in', 'import']
+        and cardinality(program.activity) = (select count(distinct kind) from unnest(program.activity) kind)) then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'invalid activity',
+            detail = format('It is %s.', program.activity),
+            hint = 'Name, once each, the kinds of entry that count as activity, of earn, redeem, hold, capture, transfer_out, transfer_in, import and adjust.';
+    end if;
+    if program.notice_days not between 1 and 3650 then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'notice_days out of range',
+            detail = format('It is %s.', program.notice_days),
+            hint = 'Give from 1 to 3650 days, or leave it out where no notice is needed.';
+    end if;
+    -- These raise 22023 for an unknown zone.
+    perform jifen.expires_at(program.expiry, now(), program.time_zone, now());
+    perform jifen.expires_at(program.return_grace, now(), program.time_zone, now());
     return program;
 end
 $$;
 
 comment on function check_program(program) is
     'Returns the program as it is, or raises what is wrong with it';
+
+create function record_expiry_rule(program jifen.program) returns void
+language sql volatile parallel unsafe
+set search_path = jifen, pg_temp
+as $$
+    insert into jifen.expiry_rule (program_id, rule_no, time_zone, expiry, activity, notice_days, actor)
+    values (program.program_id, program.rule_no, program.time_zone, program.expiry, program.activity, program.notice_days,
+        jifen.actor())
+$$;
+
+comment on function record_expiry_rule(program) is
+    'Records the rule by which the program''s points lapse from now on';
 
 create function create_program(
     code text,
@@ -128,7 +190,9 @@ create function create_program(
     tier_window interval default '12 months',
     overdraft text default 'refuse',
     overdraft_limit point_amount default null,
-    return_grace expiry_policy default null
+    return_grace expiry_policy default null,
+    activity text[] default '{earn,redeem,hold,capture,transfer_out}',
+    notice_days integer default null
 ) returns program
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
@@ -137,20 +201,21 @@ declare
     created jifen.program;
 begin
     perform jifen.require_writable('create_program()');
-    if num_nulls(code, time_zone, expiry, auto_open, tier_window, overdraft) > 0 then
+    if num_nulls(code, time_zone, expiry, auto_open, tier_window, overdraft, activity) > 0 then
         raise exception using errcode = 'null_value_not_allowed',
             message = 'an argument of create_program() must not be null',
-            detail = 'code, time_zone, expiry, auto_open, tier_window and overdraft need values.',
+            detail = 'code, time_zone, expiry, auto_open, tier_window, overdraft and activity need values.',
             hint = 'Leave an argument out to get its default.';
     end if;
     created := row(null, code, coalesce(name, code), time_zone, expiry, currency, point_value,
-        auto_open, tier_window, overdraft, overdraft_limit, return_grace, now())::jifen.program;
+        auto_open, tier_window, overdraft, overdraft_limit, return_grace, activity, notice_days, 1, now())::jifen.program;
     created := jifen.check_program(created);
     insert into jifen.program (code, name, time_zone, expiry, currency, point_value, auto_open, tier_window,
-        overdraft, overdraft_limit, return_grace)
+        overdraft, overdraft_limit, return_grace, activity, notice_days, rule_no)
     values (created.code, created.name, created.time_zone, created.expiry, created.currency,
         created.point_value, created.auto_open, created.tier_window,
-        created.overdraft, created.overdraft_limit, created.return_grace)
+        created.overdraft, created.overdraft_limit, created.return_grace,
+        created.activity, created.notice_days, created.rule_no)
     on conflict on constraint program_code_key do nothing
     returning * into created;
     if not found then
@@ -159,12 +224,13 @@ begin
             detail = 'The code of a program is unique in the database.',
             hint = 'alter_program() changes the rules of a program.';
     end if;
+    perform jifen.record_expiry_rule(created);
     return created;
 end
 $$;
 
-comment on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy) is
-    'Creates a program and returns it. Raises 42710 if its code is taken, 22023 or 22004 for a bad argument, 0A000 for an inactivity policy. Locks nothing else';
+comment on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], integer) is
+    'Creates a program and returns it. Raises 42710 if its code is taken, 22023 or 22004 for a bad argument. Locks nothing else';
 
 create function program_id(program text) returns integer
 language c stable parallel safe security definer
@@ -186,7 +252,9 @@ create function alter_program(
     overdraft text default null,
     overdraft_limit point_amount default null,
     return_grace expiry_policy default null,
-    unset text[] default null
+    unset text[] default null,
+    activity text[] default null,
+    notice_days integer default null
 ) returns program
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
@@ -209,11 +277,13 @@ begin
     altered.overdraft_limit := coalesce(overdraft_limit,
         case when altered.overdraft = 'debt' then altered.overdraft_limit end);
     altered.return_grace := coalesce(return_grace, altered.return_grace);
-    if not (unset <@ array['currency', 'point_value', 'overdraft_limit', 'return_grace']) then
+    altered.activity := coalesce(activity, altered.activity);
+    altered.notice_days := coalesce(notice_days, altered.notice_days);
+    if not (unset <@ array['currency', 'point_value', 'overdraft_limit', 'return_grace', 'notice_days']) then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'a rule that cannot be unset',
             detail = format('They are %s.', unset),
-            hint = 'currency, point_value, overdraft_limit and return_grace can be.';
+            hint = 'currency, point_value, overdraft_limit, return_grace and notice_days can be.';
     end if;
     if 'currency' = any (unset) then
         altered.currency := null;
@@ -227,22 +297,35 @@ begin
     if 'return_grace' = any (unset) then
         altered.return_grace := null;
     end if;
+    if 'notice_days' = any (unset) then
+        altered.notice_days := null;
+    end if;
     altered := jifen.check_program(altered);
+    -- As printed: an expiry of the same meaning may be written in other units.
+    if not exists (select from jifen.expiry_rule r
+        where r.program_id = altered.program_id and r.rule_no = altered.rule_no
+            and (r.time_zone, r.expiry::text, r.activity, r.notice_days) is not distinct from
+                (altered.time_zone, altered.expiry::text, altered.activity, altered.notice_days)) then
+        altered.rule_no := altered.rule_no + 1;
+        perform jifen.record_expiry_rule(altered);
+    end if;
     update jifen.program p
     set name = altered.name, time_zone = altered.time_zone, expiry = altered.expiry,
         currency = altered.currency, point_value = altered.point_value,
         auto_open = altered.auto_open, tier_window = altered.tier_window,
         overdraft = altered.overdraft, overdraft_limit = altered.overdraft_limit,
-        return_grace = altered.return_grace
+        return_grace = altered.return_grace, activity = altered.activity,
+        notice_days = altered.notice_days, rule_no = altered.rule_no
     where p.program_id = altered.program_id;
     return altered;
 end
 $$;
 
-comment on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[]) is
-    'Changes the rules that new credits follow and returns the program; null leaves a rule as it is, and unset names those of currency, point_value, overdraft_limit and return_grace that shall be null. Existing lots keep their expiry. Raises JF002 if unknown, else as create_program(). Locks the program''s row against other changes of it; postings do not wait';
+comment on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], text[], integer) is
+    'Changes the rules that new credits follow and returns the program; null leaves a rule as it is, and unset names those of currency, point_value, overdraft_limit, return_grace and notice_days that shall be null. Existing lots keep the rules that they were credited under. Raises JF002 if unknown, else as create_program(). Locks the program''s row against other changes of it; postings do not wait';
 
 revoke all on function program_id(text) from public;
 revoke all on function check_program(program) from public;
-revoke all on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy) from public;
-revoke all on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[]) from public;
+revoke all on function record_expiry_rule(program) from public;
+revoke all on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], integer) from public;
+revoke all on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], text[], integer) from public;

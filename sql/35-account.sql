@@ -15,9 +15,18 @@ create table account (
     held point_amount not null default 0,
     debt point_amount not null default 0,
     last_seq bigint not null default 0,
-    last_activity_at timestamptz,
     last_event_at timestamptz,
     opened_at timestamptz not null default now(),
+    due_at timestamptz,
+    last_earn_at timestamptz,
+    last_redeem_at timestamptz,
+    last_expire_at timestamptz,
+    last_adjust_at timestamptz,
+    last_hold_at timestamptz,
+    last_capture_at timestamptz,
+    last_transfer_out_at timestamptz,
+    last_transfer_in_at timestamptz,
+    last_import_at timestamptz,
     program_id integer not null,
     head_hash bytea,
     salt bytea,
@@ -27,15 +36,26 @@ create table account (
     constraint account_status_known check (status in ('open', 'frozen', 'closed'))
 ) with (fillfactor = 80);
 
+create index account_due on account (program_id, due_at, account_id) where due_at < 'infinity';
+
 comment on table account is 'Accounts: one for each member of a program, locked by each posting to it';
 comment on column account.account_id is 'Number of the account, internal';
 comment on column account.balance is 'Points owed: available, pending, held and lapsed ones, less the debt';
 comment on column account.held is 'Points reserved for purchases in progress';
 comment on column account.debt is 'Points that the member owes: taken beyond what there was';
 comment on column account.last_seq is 'Number of the account''s latest entry';
-comment on column account.last_activity_at is 'When the member last earned, redeemed, held, captured or gave points';
 comment on column account.last_event_at is 'Latest event_at of the account''s entries';
-comment on column account.opened_at is 'When the account was opened';
+comment on column account.opened_at is 'When the member joined: when the account was opened, unless stated otherwise';
+comment on column account.due_at is 'Before this no lot of the account lapses whose expiry can move; infinity: none that is known to; null: there never was such a lot';
+comment on column account.last_earn_at is 'Latest event_at of an earn';
+comment on column account.last_redeem_at is 'Latest event_at of a redeem';
+comment on column account.last_expire_at is 'Latest event_at of an expire';
+comment on column account.last_adjust_at is 'Latest event_at of an adjust';
+comment on column account.last_hold_at is 'Latest event_at of a hold';
+comment on column account.last_capture_at is 'Latest event_at of a capture';
+comment on column account.last_transfer_out_at is 'Latest event_at of a transfer_out';
+comment on column account.last_transfer_in_at is 'Latest event_at of a transfer_in';
+comment on column account.last_import_at is 'Latest event_at of an import';
 comment on column account.program_id is 'Program of the account';
 comment on column account.head_hash is 'Hash of the account''s latest entry';
 comment on column account.salt is 'Random bytes in the digests of its entries'' personal details; others once the member is forgotten';
@@ -72,13 +92,37 @@ as 'MODULE_PATHNAME';
 comment on function account_id(text, text) is
     'Number of the member''s account in the program. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
-create function open_account(program text, member text) returns account
+-- Plain SQL without settings, which the planner puts in place of the call. It
+-- reads nothing but its arguments, and open_lot needs it of whoever may read that.
+create function activity_at(account account, activity text[]) returns timestamptz
+language sql immutable parallel safe
+return greatest(
+    case when 'earn' = any (activity) then (account).last_earn_at end,
+    case when 'redeem' = any (activity) then (account).last_redeem_at end,
+    case when 'adjust' = any (activity) then (account).last_adjust_at end,
+    case when 'hold' = any (activity) then (account).last_hold_at end,
+    case when 'capture' = any (activity) then (account).last_capture_at end,
+    case when 'transfer_out' = any (activity) then (account).last_transfer_out_at end,
+    case when 'transfer_in' = any (activity) then (account).last_transfer_in_at end,
+    case when 'import' = any (activity) then (account).last_import_at end);
+
+comment on function activity_at(account, text[]) is
+    'When the member last did one of these kinds of entry; null: never. Locks nothing';
+
+create function last_activity_at(account account) returns timestamptz
+language sql stable parallel safe
+return activity_at(account, (select p.activity from program p where p.program_id = (account).program_id));
+
+comment on function last_activity_at(account) is
+    'When the member was last active, by the kinds of entry that the program counts now; null: never. Locks nothing';
+
+create function open_account(program text, member text, opened_at timestamptz default null) returns account
 language c volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function open_account(text, text) is
-    'Opens the member''s account in the program and returns it; an open account is returned as it is. Raises JF002 for an unknown program, JF004 for an account that is frozen or closed. Locks the account';
+comment on function open_account(text, text, timestamptz) is
+    'Opens the member''s account in the program and returns it; an open account is returned as it is. opened_at: when the member joined, by default now; membership years are reckoned from it. Raises JF002 for an unknown program, JF004 for an account that is frozen or closed, 22023 for a time to come. Locks the account';
 
 create function freeze_account(program text, member text, reason text) returns account
 language c volatile parallel unsafe security definer
@@ -105,7 +149,8 @@ comment on function close_account(text, text, text) is
     'Closes the account for good, once what has lapsed of it is booked. Raises JF002, JF003, JF004 if it is closed, 55000 if it still holds points. Locks the account';
 
 revoke all on function account_id(text, text) from public;
-revoke all on function open_account(text, text) from public;
+revoke all on function last_activity_at(account) from public;
+revoke all on function open_account(text, text, timestamptz) from public;
 revoke all on function freeze_account(text, text, text) from public;
 revoke all on function unfreeze_account(text, text, text) from public;
 revoke all on function close_account(text, text, text) from public;

@@ -20,6 +20,7 @@ create table entry (
     counter_seq bigint,
     qualifying point_amount,
     given smallint,
+    rule_no smallint,
     kind text collate "C" not null,
     source text,
     reference text,
@@ -50,7 +51,7 @@ comment on column entry.debt is 'Change of the debt in points, signed';
 comment on column entry.balance is 'Balance after the entry, in booking order';
 comment on column entry.event_at is 'Business time: when it happened';
 comment on column entry.posted_at is 'Booking time: when the transaction that posted it began';
-comment on column entry.expires_at is 'Of a credit: when its points lapse, infinity for never';
+comment on column entry.expires_at is 'Of a credit: when its points lapse, infinity for never; with a rule_no, not before then';
 comment on column entry.available_at is 'Of a credit: from when its points can be spent';
 comment on column entry.until is 'Of a hold: its deadline, from which on it counts as released';
 comment on column entry.issued_at is 'Of a credit of points that were issued before it: when they were issued first';
@@ -61,12 +62,13 @@ comment on column entry.counter_account_id is 'Of a transfer: the other account'
 comment on column entry.counter_seq is 'Of a transfer: entry of the other account, the first one of several';
 comment on column entry.qualifying is 'Points that count towards a tier, signed';
 comment on column entry.given is 'Of a posting with a key: which optional arguments the caller gave, as bits';
+comment on column entry.rule_no is 'Of a credit whose expiry can move: the expiry_rule that it keeps to';
 comment on column entry.kind is 'earn, redeem, expire, adjust, hold, capture, release, reverse, transfer_out, transfer_in, import, reinstate, repay or extend';
 comment on column entry.source is 'Channel by which the points were earned';
 comment on column entry.reference is 'The caller''s document, such as an order number';
 comment on column entry.reason is 'Why, where the caller stated it';
 comment on column entry.idempotency_key is 'The caller''s key of the posting, unique in the account';
-comment on column entry.expiry is 'Of a credit: the policy that the caller gave, null for the program''s';
+comment on column entry.expiry is 'Of a credit: the policy that the caller gave or that counts inactivity, null for the program''s otherwise';
 comment on column entry.revenue is 'Consideration allocated to a credit, in the program''s currency';
 comment on column entry.details is 'Whatever else the caller wants kept';
 comment on column entry.actor is 'Role that posted it';
@@ -79,20 +81,30 @@ create table lot (
     available_at timestamptz not null,
     remaining point_amount not null,
     program_id integer not null,
+    rule_no smallint,
+    counts_from timestamptz,
+    expiry expiry_policy,
     primary key (account_id, expires_at, seq),
-    constraint lot_remaining_positive check (remaining > 0)
+    constraint lot_remaining_positive check (remaining > 0),
+    constraint lot_rule_whole check ((rule_no is null) = (counts_from is null))
 ) with (fillfactor = 90);
 
--- Equal keys are stored once: a month's lots cost a few bytes each.
-create index lot_due on lot (program_id, expires_at) where expires_at < 'infinity';
+-- Lots whose expiry can move come up by account.due_at. What lapses at the same
+-- instant is booked account by account: in the order of the other rows that it
+-- touches, and one batch goes on where another left off.
+create index lot_due on lot (program_id, expires_at, account_id) where rule_no is null and expires_at < 'infinity';
+create index lot_moving on lot (account_id) where rule_no is not null;
 
 comment on table lot is 'What is unspent of each credit; a lot that is used up is deleted';
 comment on column lot.account_id is 'Account';
-comment on column lot.expires_at is 'When the lot lapses, infinity for never';
+comment on column lot.expires_at is 'When the lot lapses, infinity for never; with a rule_no, not before then';
 comment on column lot.seq is 'Entry of the credit';
 comment on column lot.available_at is 'From when the lot can be spent';
 comment on column lot.remaining is 'Points left';
 comment on column lot.program_id is 'Program of the account';
+comment on column lot.rule_no is 'The expiry_rule that the lot keeps to, if its expiry can move: by the member''s activity, or for want of a notice';
+comment on column lot.counts_from is 'With a rule_no: when its points were issued';
+comment on column lot.expiry is 'With a rule_no: its policy, null if expires_at alone counts';
 
 create table allocation (
     account_id bigint not null,
@@ -127,13 +139,6 @@ select pg_extension_config_dump('lot', '');
 select pg_extension_config_dump('allocation', '');
 select pg_extension_config_dump('debt', '');
 
-create function refuse_change() returns trigger
-language c volatile parallel unsafe
-as 'MODULE_PATHNAME';
-
-comment on function refuse_change() is
-    'Trigger function with what it guards and a hint as arguments: raises 42501, but for forget_member()''s own update of entry';
-
 create trigger refuse_change before update or delete or truncate on entry
     for each statement execute function refuse_change('Entries and allocations', 'Post another entry: reverse() undoes one.');
 create trigger refuse_change before update or delete or truncate on allocation
@@ -163,7 +168,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function earn(text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) is
-    'Credits points to the member and returns the entry; debts are repaid first. event_at: when it happened, by default now; expiry: policy of these points, by default the program''s; available_at: from when they can be spent, by default event_at; qualifying: points towards a tier, by default amount; reference, source and details are kept as given; revenue: consideration allocated to the points, in the program''s currency; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF002, JF003, JF004, JF005, 0A000, 22003, 22004, 22008, 22023. Locks the account';
+    'Credits points to the member and returns the entry; debts are repaid first. event_at: when it happened, by default now; expiry: policy of these points, by default the program''s; available_at: from when they can be spent, by default event_at; qualifying: points towards a tier, by default amount; reference, source and details are kept as given; revenue: consideration allocated to the points, in the program''s currency; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF002, JF003, JF004, JF005, 22003, 22004, 22008, 22023. Locks the account';
 
 create function redeem(
     program text,
@@ -200,7 +205,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function adjust(text, text, point_amount, text, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, jsonb) is
-    'Credits points as goodwill (amount above zero: as earn() does, without qualifying points unless given) or takes them as a penalty (below zero: as redeem() does, and what is missing by the program''s overdraft rule), for a reason that must be stated, and returns the entry; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF001, JF002, JF003, JF004, JF005, JF009, 0A000, 22003, 22004, 22008, 22023. Locks the account';
+    'Credits points as goodwill (amount above zero: as earn() does, without qualifying points unless given) or takes them as a penalty (below zero: as redeem() does, and what is missing by the program''s overdraft rule), for a reason that must be stated, and returns the entry; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF001, JF002, JF003, JF004, JF005, JF009, 22003, 22004, 22008, 22023. Locks the account';
 
 create function transfer(
     program text,
@@ -241,9 +246,8 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function import(text, text, point_amount, timestamptz, text, text, text, timestamptz, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) is
-    'Credits a lot of an opening balance, taken over from another system, and returns the entry. expires_at: when it lapses, infinity for never, or else expiry, by default the program''s, reckoned from issued_at; issued_at: when the points were first issued, by default event_at; qualifying: points towards a tier, by default none; the rest as in earn(). Raises JF002, JF003, JF004, JF005, 0A000, 22003, 22004, 22008, 22023. Locks the account';
+    'Credits a lot of an opening balance, taken over from another system, and returns the entry. expires_at: when it lapses, infinity for never, or else expiry, by default the program''s, reckoned from issued_at; issued_at: when the points were first issued, by default event_at; qualifying: points towards a tier, by default none; the rest as in earn(). Raises JF002, JF003, JF004, JF005, 22003, 22004, 22008, 22023. Locks the account';
 
-revoke all on function refuse_change() from public;
 revoke all on function earn(text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) from public;
 revoke all on function redeem(text, text, point_amount, text, text, timestamptz, jsonb) from public;
 revoke all on function adjust(text, text, point_amount, text, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, jsonb) from public;

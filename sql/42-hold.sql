@@ -10,7 +10,7 @@ create table hold (
     constraint hold_amount_positive check (amount > 0)
 );
 
-create index hold_due on hold (program_id, until);
+create index hold_due on hold (program_id, until, account_id);
 
 comment on table hold is 'Open holds; one that has ended is deleted';
 comment on column hold.account_id is 'Account';

@@ -12,14 +12,15 @@ create function balance(
     out lapsed point_amount,
     out next_expires_at timestamptz,
     out next_expiring point_amount,
-    out debt point_amount
+    out debt point_amount,
+    out held_back point_amount
 )
 language c stable parallel safe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function balance(text, text, timestamptz, timestamptz) is
-    'What the member holds at as_of, past, present or to come, in points: balance = available + pending + held + lapsed - debt; next_expiring points lapse at next_expires_at. A hold past its deadline counts as released. known_at: by the journal up to the first entry that was booked later. Raises JF002, JF003, 22004, 22023. Locks nothing';
+    'What the member holds at as_of, past, present or to come, in points: balance = available + pending + held + lapsed - debt; next_expiring points lapse at next_expires_at, with a notice that is still needed given at as_of; held_back: those of them that are past their date and wait for a notice. A hold past its deadline counts as released. known_at: by the journal up to the first entry that was booked later. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
 create function expiring(
     program text,
@@ -32,7 +33,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function expiring(text, text, timestamptz, timestamptz) is
-    'Points that the member holds at as_of and that lapse after it, by until at the latest. Raises JF002, JF003, 22004, 22023. Locks nothing';
+    'Points that the member holds at as_of and that lapse after it, by until at the latest, with a notice that is still needed given at as_of. Raises JF002, JF003, 22004, 22023. Locks nothing';
 
 -- A plan made while the journal was small must not read all of it for good.
 create function statement(

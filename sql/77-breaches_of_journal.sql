@@ -17,7 +17,15 @@ with scope as (
 total as (
     select e.account_id, count(*) as entries, sum(e.amount::bigint) as amount,
         sum(e.held::bigint) as held, sum(e.debt::bigint) as debt, max(e.event_at) as last_event_at,
-        max(e.event_at) filter (where e.kind in ('earn', 'redeem', 'hold', 'capture', 'transfer_out')) as last_activity_at
+        max(e.event_at) filter (where e.kind = 'earn') as last_earn_at,
+        max(e.event_at) filter (where e.kind = 'redeem') as last_redeem_at,
+        max(e.event_at) filter (where e.kind = 'expire') as last_expire_at,
+        max(e.event_at) filter (where e.kind = 'adjust') as last_adjust_at,
+        max(e.event_at) filter (where e.kind = 'hold') as last_hold_at,
+        max(e.event_at) filter (where e.kind = 'capture') as last_capture_at,
+        max(e.event_at) filter (where e.kind = 'transfer_out') as last_transfer_out_at,
+        max(e.event_at) filter (where e.kind = 'transfer_in') as last_transfer_in_at,
+        max(e.event_at) filter (where e.kind = 'import') as last_import_at
     from entry e join scope s on s.account_id = e.account_id
     where own_account is null or e.account_id = own_account
     group by e.account_id
@@ -34,10 +42,18 @@ latest_change as (
 ),
 figures as (
     select s.account_id, s.balance::bigint, s.held::bigint, s.debt::bigint, s.last_seq, s.last_event_at,
-        s.last_activity_at, s.status, c.status as latest_status,
+        concat_ws(', ', s.last_earn_at, s.last_redeem_at, s.last_expire_at, s.last_adjust_at, s.last_hold_at,
+            s.last_capture_at, s.last_transfer_out_at, s.last_transfer_in_at, s.last_import_at) as last_of_kinds,
+        (s.last_earn_at, s.last_redeem_at, s.last_expire_at, s.last_adjust_at, s.last_hold_at,
+            s.last_capture_at, s.last_transfer_out_at, s.last_transfer_in_at, s.last_import_at) is distinct from
+        (t.last_earn_at, t.last_redeem_at, t.last_expire_at, t.last_adjust_at, t.last_hold_at,
+            t.last_capture_at, t.last_transfer_out_at, t.last_transfer_in_at, t.last_import_at) as last_of_kinds_differs,
+        s.status, c.status as latest_status,
         coalesce(t.entries, 0) as entries, coalesce(t.amount, 0) as total_amount,
         coalesce(t.held, 0) as total_held, coalesce(t.debt, 0) as total_debt,
-        t.last_event_at as latest_event_at, t.last_activity_at as latest_activity_at,
+        t.last_event_at as latest_event_at,
+        concat_ws(', ', t.last_earn_at, t.last_redeem_at, t.last_expire_at, t.last_adjust_at, t.last_hold_at,
+            t.last_capture_at, t.last_transfer_out_at, t.last_transfer_in_at, t.last_import_at) as latest_of_kinds,
         coalesce(l.remaining, 0) + s.held::bigint - s.debt::bigint as made_up
     from scope s
     left join total t on t.account_id = s.account_id
@@ -62,9 +78,8 @@ union all
 select account_id, null, 'last_event_at is the latest of the entries', latest_event_at::text, last_event_at::text
 from figures where last_event_at is distinct from latest_event_at
 union all
-select account_id, null, 'last_activity_at is the latest that the member did',
-    latest_activity_at::text, last_activity_at::text
-from figures where last_activity_at is distinct from latest_activity_at
+select account_id, null, 'the last of each kind is the latest of the entries of the kind', latest_of_kinds, last_of_kinds
+from figures where last_of_kinds_differs
 union all
 select account_id, null, 'status is that of its latest change', latest_status, status
 from figures where status is distinct from latest_status
@@ -101,7 +116,7 @@ form (kind, amount_sign, held_sign, debt_sign, has_lot, moves, names) as (values
     ('redeem', -1, 0, 0, false, 1, ''),
     ('expire', -1, 0, 0, false, 1, ''),
     ('reinstate', 1, 0, 0, false, -1, 'reverses_seq'),
-    ('extend', 0, 0, 0, true, 1, ''),
+    ('extend', 0, 0, 0, true, 1, 'until'),
     ('adjust', 1, 0, 0, true, 0, ''),
     ('adjust', 1, 0, -1, false, 0, 'debt_seq'),
     ('adjust', -1, 0, 0, false, 1, ''),
@@ -126,9 +141,9 @@ moved as (
 ),
 journal as (
     select e.account_id, e.seq, e.kind, e.amount::bigint, e.held::bigint, e.debt::bigint, e.balance::bigint,
-        e.event_at, e.available_at, e.expires_at, e.until, e.issued_at, e.debt_seq, e.idempotency_key,
+        e.event_at, e.available_at, e.expires_at, e.until, e.issued_at, e.rule_no, e.debt_seq, e.idempotency_key,
         coalesce(e.reverses_seq, e.hold_seq, e.debt_seq) as refers_to,
-        concat_ws(', ', case when e.reverses_seq is not null then 'reverses_seq' end,
+        concat_ws(', ', case when e.reverses_seq is not null and e.kind <> 'extend' then 'reverses_seq' end,
             case when e.hold_seq is not null then 'hold_seq' end,
             case when e.debt_seq is not null then 'debt_seq' end,
             case when e.until is not null then 'until' end,
@@ -182,8 +197,11 @@ select account_id, seq, 'a credit has its times, and only a credit',
     case when has_lot then 'event_at <= available_at < expires_at' else 'none' end,
     format('%s, %s', available_at, expires_at)
 from formed
-where has_form and case when has_lot then (event_at <= available_at and available_at < expires_at) is not true
-    else num_nonnulls(available_at, expires_at) > 0 end
+-- An extension that is undone may leave points that have lapsed.
+where has_form and case when has_lot then (event_at <= available_at
+        and (available_at < expires_at or kind in ('transfer_in', 'extend') and rule_no is not null
+            or kind = 'extend' and refers_to is not null)) is not true
+    else num_nonnulls(available_at, expires_at, rule_no) > 0 end
 union all
 select account_id, seq, 'points that stem from earlier ones keep when those were issued, and no others',
     case when kind in ('transfer_in', 'extend', 'import') then format('issued_at <= %s', event_at) else 'none' end,
@@ -199,6 +217,7 @@ union all
 select account_id, seq, 'an entry refers to one before it of the right kind',
     case kind when 'reverse' then case when amount > 0 then 'a debit' else 'a credit' end || ' that can be undone'
         when 'reinstate' then 'an expire'
+        when 'extend' then 'an extend'
         when 'capture' then 'a hold' when 'release' then 'a hold'
         else 'one that made a debt' end,
     coalesce(of_kind, 'none')
@@ -207,6 +226,7 @@ where case kind
     when 'reverse' then of_kind in ('earn', 'redeem', 'adjust', 'capture', 'transfer_out', 'transfer_in', 'import')
         and of_debt_seq is null and sign(of_amount::numeric) = -sign(amount::numeric)
     when 'reinstate' then of_kind = 'expire'
+    when 'extend' then of_kind = 'extend'
     when 'capture' then of_kind = 'hold'
     when 'release' then of_kind = 'hold'
     when 'repay' then of_debt > 0
@@ -226,7 +246,7 @@ comment on function breaches_of_journal(integer, bigint) is
     'Breaches of the entries, each by itself and with the one it refers to, by numbers of program and account, null: all';
 
 -- The tables as such: rows without the row that they belong to, where
--- everything is checked, and the guards.
+-- everything is checked; what programs keep of their rules; and the guards.
 create function breaches_of_tables(own_program integer, own_account bigint)
 returns table (account_id bigint, seq bigint, invariant text, expected text, found text)
 language plpgsql stable parallel safe
@@ -247,17 +267,56 @@ from (
 where own_program is null and own_account is null
     and not exists (select from account a where a.account_id = o.account_id)
 union all
-select o.account_id, null, 'every account and tier has its program', 'a program', o.what
+select o.account_id, null, 'every account, tier, rule and extension has its program', 'a program', o.what
 from (
     select account_id, program_id, 'an account' as what from account
     union all select null, program_id, 'tier ' || code from tier
+    union all select null, program_id, 'rule ' || rule_no from expiry_rule
+    union all select null, program_id, 'extension ' || extension_id from extension
 ) o
 where own_program is null and own_account is null
     and not exists (select from program p where p.program_id = o.program_id)
 union all
-select null, null, 'entries and allocations refuse changes', 'trigger refuse_change always enabled',
+select null, null, 'a program''s rules are numbered without gaps', format('program %s: rule %s', program_id, place), format('rule %s', rule_no)
+from (
+    select program_id, rule_no, row_number() over (partition by program_id order by rule_no) as place from expiry_rule
+    where own_account is null and (own_program is null or program_id = own_program)
+) r
+where rule_no <> place
+union all
+select null, null, 'a program keeps to its latest rule',
+    format('program %s: %s', p.program_id, concat_ws(', ', r.rule_no, r.time_zone, r.expiry, r.activity, r.notice_days)),
+    concat_ws(', ', p.rule_no, p.time_zone, p.expiry, p.activity, p.notice_days)
+from program p
+left join (
+    select distinct on (program_id) * from expiry_rule order by program_id, rule_no desc
+) r on r.program_id = p.program_id
+where own_account is null and (own_program is null or p.program_id = own_program)
+    and (p.rule_no, p.time_zone, p.expiry::text, p.activity, p.notice_days)
+        is distinct from (r.rule_no, r.time_zone, r.expiry::text, r.activity, r.notice_days)
+union all
+select null, null, 'an extension is of as many lots and points as its entries',
+    format('extension %s: %s lots, %s points', extension_id, coalesce(e.lots, 0), coalesce(e.points, 0)),
+    format('%s lots, %s points', coalesce(x.lots, 0), coalesce(x.points, 0))
+from (
+    select coalesce(undoes, extension_id) as extension_id, undoes is not null as is_undoing, sum(lots) as lots, sum(points) as points
+    from extension where own_account is null and (own_program is null or program_id = own_program)
+    group by coalesce(undoes, extension_id), undoes is not null
+) x
+full join (
+    select substring(e.reference from '^extension (\d{1,18})$')::bigint as extension_id, e.reverses_seq is not null as is_undoing,
+        count(*) as lots, sum(m.amount::bigint) as points
+    from entry e
+    join account a on a.account_id = e.account_id
+    left join allocation m on m.account_id = e.account_id and m.seq = e.seq
+    where e.kind = 'extend' and e.reference is not null and own_account is null and (own_program is null or a.program_id = own_program)
+    group by 1, 2
+) e using (extension_id, is_undoing)
+where (coalesce(x.lots, 0), coalesce(x.points, 0)) <> (coalesce(e.lots, 0), coalesce(e.points, 0))
+union all
+select null, null, 'what is written once refuses changes', 'trigger refuse_change always enabled',
     format('table %s', wanted.name)
-from (values ('entry'), ('allocation')) wanted (name)
+from (values ('entry'), ('allocation'), ('expiry_rule'), ('notice'), ('notice_lot')) wanted (name)
 where not exists (
     select from pg_trigger t
     where t.tgrelid = format('jifen.%I', wanted.name)::regclass
@@ -266,7 +325,7 @@ end
 $$;
 
 comment on function breaches_of_tables(integer, bigint) is
-    'Breaches of the tables: rows that belong to none, and disabled guards; by numbers of program and account, null: all';
+    'Breaches of the tables: rows that belong to none, rules and extensions that are not as they were made, and disabled guards; by numbers of program and account, null: all';
 
 revoke all on function breaches_of_accounts(integer, bigint) from public;
 revoke all on function breaches_of_journal(integer, bigint) from public;

@@ -16,7 +16,7 @@ with scope as (
 ),
 journal as (
     select e.account_id, e.seq, e.kind, e.amount::bigint, e.event_at, e.available_at, e.expires_at, e.issued_at,
-        e.source, s.program_id,
+        e.until, e.source, e.rule_no, e.expiry, e.reverses_seq, s.program_id,
         e.kind in ('earn', 'import', 'transfer_in', 'extend')
             or e.kind = 'adjust' and e.amount > 0 and e.debt_seq is null as has_lot
     from entry e join scope s on s.account_id = e.account_id
@@ -35,14 +35,20 @@ extended as (
     from move where kind = 'extend' group by account_id, seq
 ),
 credit as (
-    select j.account_id, j.seq, j.event_at, j.available_at, j.expires_at, j.program_id,
-        case when j.kind = 'extend' then coalesce(x.amount, 0) else j.amount end as amount
+    select j.account_id, j.seq, j.event_at, j.available_at, j.expires_at, j.program_id, j.rule_no,
+        case when j.rule_no is not null then coalesce(j.issued_at, j.event_at) end as counts_from,
+        case when j.rule_no is not null and j.expiry::text like '%inactive%' then j.expiry::text end as expiry,
+        case when j.kind = 'extend' then coalesce(x.amount, 0) else j.amount end as amount,
+        case when j.rule_no is null then j.expiry::text not like '%inactive%'
+            else r.rule_no is not null and (r.notice_days is not null or coalesce(j.expiry::text, '') like '%inactive%') end as keeps_rule
     from journal j
+    left join expiry_rule r on r.program_id = j.program_id and r.rule_no = j.rule_no
     left join extended x on x.account_id = j.account_id and x.seq = j.seq
     where j.has_lot
 ),
 open_lot as (
-    select l.account_id, l.seq, l.expires_at, l.available_at, l.remaining::bigint, l.program_id
+    select l.account_id, l.seq, l.expires_at, l.available_at, l.remaining::bigint, l.program_id, l.rule_no,
+        l.counts_from, l.expiry::text
     from lot l join scope s on s.account_id = l.account_id
     where own_account is null or l.account_id = own_account
 )
@@ -60,12 +66,16 @@ full join (
 full join open_lot l using (account_id, seq)
 where coalesce(c.amount, 0) - coalesce(x.amount, 0) <> coalesce(l.remaining, 0)
 union all
-select l.account_id, l.seq, 'a lot keeps its credit''s times and program',
-    format('%s, %s, %s', c.available_at, c.expires_at, c.program_id),
-    format('%s, %s, %s', l.available_at, l.expires_at, l.program_id)
+select l.account_id, l.seq, 'a lot keeps its credit''s times, program and rule',
+    concat_ws(', ', c.available_at, c.expires_at, c.program_id, c.rule_no, c.counts_from, c.expiry),
+    concat_ws(', ', l.available_at, l.expires_at, l.program_id, l.rule_no, l.counts_from, l.expiry)
 from open_lot l
 join credit c on c.account_id = l.account_id and c.seq = l.seq
-where (c.available_at, c.expires_at, c.program_id) is distinct from (l.available_at, l.expires_at, l.program_id)
+where (c.available_at, c.expires_at, c.program_id, c.rule_no, c.counts_from, c.expiry)
+    is distinct from (l.available_at, l.expires_at, l.program_id, l.rule_no, l.counts_from, l.expiry)
+union all
+select account_id, seq, 'a credit whose expiry can move keeps to a rule of its program, and no other', 'a rule', coalesce(rule_no::text, 'none')
+from credit where not keeps_rule
 union all
 select account_id, lot_seq, 'a lot is never short, by business time', 'at least 0', min(left_then)::text
 from (
@@ -80,13 +90,14 @@ where left_then < 0
 group by account_id, lot_seq
 union all
 select j.account_id, j.seq, 'an extension is of one lot, to lapse later, as it was issued and by its source',
-    format('1 lot, expires_at > %s, issued_at %s, source %s', c.expires_at, coalesce(c.issued_at, c.event_at), c.source),
-    format('%s, %s, %s, %s', coalesce(x.lots, 0), j.expires_at, j.issued_at, j.source)
+    format('1 lot, until %s %s, expires_at > until, issued_at %s, source %s', case when c.rule_no is null then '=' else '>=' end,
+        c.expires_at, coalesce(c.issued_at, c.event_at), c.source),
+    format('%s, %s, %s, %s, %s', coalesce(x.lots, 0), j.until, j.expires_at, j.issued_at, j.source)
 from journal j
 left join extended x on x.account_id = j.account_id and x.seq = j.seq
 left join journal c on c.account_id = x.account_id and c.seq = x.lot_seq
 where j.kind = 'extend'
-    and (x.lots = 1 and j.expires_at > c.expires_at
+    and (x.lots = 1 and (j.until = c.expires_at or j.until > c.expires_at and c.rule_no is not null) and (j.expires_at > j.until or j.reverses_seq is not null)
         and j.issued_at = coalesce(c.issued_at, c.event_at) and j.source is not distinct from c.source) is not true;
 end
 $$;
@@ -94,7 +105,8 @@ $$;
 comment on function breaches_of_lots(integer, bigint) is
     'Breaches of lots and allocations, by numbers of program and account, null: all';
 
--- What the entries may take of lots, and in which order.
+-- What the entries may take of lots, and in which order, where the expiry of
+-- all lots of the account is fixed.
 --
 -- The order is checked of debits in order: those that happened after all that
 -- was booked before them. These follow each other in business time as they do
@@ -118,6 +130,7 @@ with recursive scope as (
     select account_id from account
     where (own_program is null or program_id = own_program)
         and (own_account is null or account_id = own_account)
+        and due_at is null
 ),
 journal as (
     select *, count(*) filter (where in_order) over (partition by account_id order by seq

@@ -102,13 +102,13 @@ as $$
 begin
 return query
 with scope as (
-    select account_id from account
+    select account_id, due_at from account
     where (own_program is null or program_id = own_program)
         and (own_account is null or account_id = own_account)
 ),
 journal as (
     select e.account_id, e.seq, e.kind, e.amount::bigint, e.qualifying::bigint, e.expires_at,
-        e.reverses_seq, e.hold_seq, e.debt_seq
+        e.reverses_seq, e.hold_seq, e.debt_seq, s.due_at is null as is_fixed
     from entry e join scope s on s.account_id = e.account_id
     where own_account is null or e.account_id = own_account
 ),
@@ -139,7 +139,7 @@ select e.account_id, e.seq, 'no more is undone of an entry than it was',
     format('at most %s', abs(e.amount::numeric)), abs(u.amount)::text
 from journal e
 join undone u on u.account_id = e.account_id and u.seq = e.seq
-where abs(u.amount) > abs(e.amount::numeric) or sign(u.amount) = -sign(e.amount::numeric)
+where (abs(u.amount) > abs(e.amount::numeric) or sign(u.amount) = -sign(e.amount::numeric)) and e.kind <> 'extend'
 union all
 select e.account_id, e.seq, 'a credit''s qualifying is undone in proportion',
     div(-e.qualifying * u.amount, e.amount)::text, u.qualifying::text
@@ -159,7 +159,7 @@ from (
     from taken t
     join journal e on e.account_id = t.account_id and e.seq = t.seq
     join journal c on c.account_id = t.account_id and c.seq = t.lot_seq
-    where e.kind in ('redeem', 'adjust', 'hold')
+    where e.kind in ('redeem', 'adjust', 'hold') and e.is_fixed
     window whole as (partition by t.account_id, t.seq),
         from_last as (partition by t.account_id, t.seq order by c.expires_at desc, c.seq desc)
 ) t
@@ -196,7 +196,7 @@ with scope as (
 ),
 journal as not materialized (
     select e.account_id, e.seq, e.kind, e.amount::bigint, e.event_at, e.available_at, e.expires_at, e.issued_at, e.source,
-        e.reverses_seq, e.counter_account_id, e.counter_seq
+        e.rule_no, e.reverses_seq, e.counter_account_id, e.counter_seq
     from entry e join scope s on s.account_id = e.account_id
     where own_account is null or e.account_id = any (parties)
 ),
@@ -213,7 +213,7 @@ undoing as (
     where j.kind = 'reverse'
 ),
 given as (
-    select o.account_id, o.seq, o.counter_account_id, o.counter_seq, x.amount, o.event_at, c.expires_at, c.source,
+    select o.account_id, o.seq, o.counter_account_id, o.counter_seq, x.amount, o.event_at, c.expires_at, c.rule_no, c.source,
         coalesce(c.issued_at, c.event_at) as issued_at, coalesce(u.amount, 0) as undone,
         row_number() over (partition by o.account_id, o.seq order by c.expires_at, x.lot_seq) as place
     from half o
@@ -240,12 +240,13 @@ received as (
 part as (
     select case when r.account_id = own_account or g.account_id is null then r.account_id else g.account_id end as account_id,
         case when r.account_id = own_account or g.account_id is null then r.seq else g.seq end as seq,
-        (g.amount, g.event_at, g.event_at, g.expires_at, g.issued_at, g.source)
-            is distinct from (r.amount, r.event_at, r.available_at, r.expires_at, r.issued_at, r.source) as differs,
+        (g.amount, g.event_at, g.event_at, case when g.rule_no is null then g.expires_at end, g.rule_no, g.issued_at, g.source)
+            is distinct from (r.amount, r.event_at, r.available_at, case when r.rule_no is null then r.expires_at end, r.rule_no,
+                r.issued_at, r.source) or g.expires_at > r.expires_at as differs,
         case when g.account_id is null then 'none'
-            else concat_ws(', ', g.amount, g.event_at, g.expires_at, g.issued_at, g.source) end as given,
+            else concat_ws(', ', g.amount, g.event_at, g.expires_at, g.rule_no, g.issued_at, g.source) end as given,
         case when r.account_id is null then 'none'
-            else concat_ws(', ', r.amount, r.event_at, r.expires_at, r.issued_at, r.source) end as received,
+            else concat_ws(', ', r.amount, r.event_at, r.expires_at, r.rule_no, r.issued_at, r.source) end as received,
         coalesce(g.undone, 0) as given_undone, coalesce(r.undone, 0) as received_undone,
         g.place, r.seq as received_seq, g.counter_seq
     from given g

@@ -75,9 +75,11 @@ from (
     union all select * from breaches_of_journal(own_program, own_account)
     union all select * from breaches_of_lots(own_program, own_account)
     union all select * from breaches_of_spending(own_program, own_account)
+    union all select * from breaches_of_lapses(own_program, own_account)
     union all select * from breaches_of_holds_and_debts(own_program, own_account)
     union all select * from breaches_of_reversals(own_program, own_account)
     union all select * from breaches_of_transfers(own_program, own_account)
+    union all select * from breaches_of_notices(own_program, own_account)
     union all select * from breaches_of_tables(own_program, own_account)
 ) b
 left join scope s on s.account_id = b.account_id;

@@ -39,6 +39,6 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function forget_member(text, text, text) is
-    'Replaces the member''s identifier by a random one, erases reason and details of the account''s entries and the reasons of its status changes, and returns the account, of whatever status. The entries keep their amounts and hashes. reason is kept in forgetting, with the time and the role. Raises JF002, JF003, 22004, 22023, 25006. Locks the account';
+    'Replaces the member''s identifier by a random one, also where extensions name it, erases reason and details of the account''s entries, the messages of its notices and the reasons of its status changes, and returns the account, of whatever status. The entries keep their amounts and hashes. reason is kept in forgetting, with the time and the role. Raises JF002, JF003, 22004, 22023, 25006. Locks the account';
 
 revoke all on function forget_member(text, text, text) from public;

@@ -145,6 +145,63 @@ $$;
 comment on function seal(text) is
     'Records a seal of the program as it is now and returns it. Raises JF002, 22004, 22023, 25006, 40001 where another session sealed the program after this transaction''s snapshot was taken. Locks the program''s row against other seals and alter_program(); postings do not wait';
 
+-- The role that runs the jobs need not be allowed to read program.
+create function next_program(program text) returns text
+language sql stable parallel safe security definer
+set search_path = jifen, pg_temp
+as $$
+    select p.code from jifen.program p
+    where next_program.program is null or p.code > next_program.program
+    order by p.code limit 1
+$$;
+
+comment on function next_program(text) is
+    'Code of the program that follows that one by code, of the first one for null; null where none does';
+
+-- COMMIT needs a procedure without SET and without SECURITY DEFINER, which runs
+-- with the caller's search_path: all names and operators are qualified.
+create procedure run_seal(program text default null)
+language plpgsql
+as $$
+declare
+    run pg_catalog.int8;
+    code pg_catalog.text := coalesce(program, jifen.next_program(null));
+    accounts pg_catalog.int8;
+    failure pg_catalog.text;
+    failure_message pg_catalog.text;
+    failure_detail pg_catalog.text;
+    failure_hint pg_catalog.text;
+begin
+    run := jifen.start_job_run('seal', program);
+    commit;
+    while code is not null loop
+        begin
+            select s.accounts into accounts from jifen.seal(code) s;
+        exception when others or query_canceled then
+            get stacked diagnostics
+                failure = returned_sqlstate,
+                failure_message = message_text,
+                failure_detail = pg_exception_detail,
+                failure_hint = pg_exception_hint;
+        end;
+        if failure is not null then
+            perform jifen.end_job_run(run, failure_message);
+            commit;
+            perform jifen.raise_job_error(failure, failure_message, failure_detail, failure_hint);
+        end if;
+        perform jifen.add_to_job_run(run, accounts, 0, 0, 0);
+        commit;
+        exit when program is not null;
+        code := jifen.next_program(code);
+    end loop;
+    perform jifen.end_job_run(run, null);
+    commit;
+end
+$$;
+
+comment on procedure run_seal(text) is
+    'Makes a seal of the program (null: of each program, with a COMMIT after each) and records the run in job_run. Cannot be called within a transaction block. Raises what seal() raises, after recording it';
+
 -- The heads as a seal had them, with the hashes that the journal has; null
 -- where the entry is gone. Each is looked up by the journal's key, however
 -- long the journal is.
@@ -369,6 +426,8 @@ revoke all on function merkle_path_final(internal) from public;
 revoke all on function merkle_root(bytea) from public;
 revoke all on function merkle_path(bytea, boolean) from public;
 revoke all on function seal(text) from public;
+revoke all on function next_program(text) from public;
+revoke all on procedure run_seal(text) from public;
 revoke all on function sealed_heads(integer, integer) from public;
 revoke all on function verify_inclusion(inclusion, bytea) from public;
 revoke all on function inclusion_proof(text, text, integer) from public;

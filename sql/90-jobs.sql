@@ -1,4 +1,4 @@
--- jobs: what background runs did, and their schedule by pg_cron.
+-- jobs: what background runs did.
 
 create sequence job_run_id_seq;
 comment on sequence job_run_id_seq is 'Numbers of job runs';
@@ -22,12 +22,12 @@ create table job_run (
 
 comment on table job_run is 'Runs of the jobs: what each did, or why it ended';
 comment on column job_run.job_run_id is 'Number of the run';
-comment on column job_run.job is 'Job: expire or release';
+comment on column job_run.job is 'Job: expire, release or seal';
 comment on column job_run.program is 'Program it was asked to work on; null: all';
 comment on column job_run.started_at is 'When it began';
 comment on column job_run.ended_at is 'When it ended; null while it runs';
-comment on column job_run.batches is 'Batches committed';
-comment on column job_run.accounts is 'Accounts on which something was booked, summed over the batches';
+comment on column job_run.batches is 'Batches committed; of seal: programs sealed';
+comment on column job_run.accounts is 'Accounts on which something was booked, or that a seal covers, summed over the batches';
 comment on column job_run.lots is 'Lots that were booked as lapsed';
 comment on column job_run.holds is 'Holds that were booked as released';
 comment on column job_run.points is 'Points that were booked as lapsed or released';
@@ -65,7 +65,7 @@ $$;
 comment on function start_job_run(text, text) is
     'Records that a run of the job begins and returns its number; ends the records of runs whose session is gone';
 
-create function add_to_job_run(run bigint, accounts integer, lots bigint, holds bigint, points numeric) returns void
+create function add_to_job_run(run bigint, accounts bigint, lots bigint, holds bigint, points numeric) returns void
 language sql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
@@ -78,7 +78,7 @@ as $$
     where r.job_run_id = run
 $$;
 
-comment on function add_to_job_run(bigint, integer, bigint, bigint, numeric) is
+comment on function add_to_job_run(bigint, bigint, bigint, bigint, numeric) is
     'Adds a batch to what the run did';
 
 create function end_job_run(run bigint, error text) returns void
@@ -107,98 +107,7 @@ $$;
 comment on function raise_job_error(text, text, text, text) is
     'Raises an error that a run caught, after the run has recorded it';
 
--- pg_cron is reached by dynamic SQL only: it may come and go. Its settings are
--- for superusers to see.
-create function require_pg_cron(remedy text) returns void
-language plpgsql stable parallel safe security definer
-set search_path = jifen, pg_temp
-as $$
-declare
-    cron_database text := (select setting from pg_settings where name = 'cron.database_name');
-begin
-    if exists (select from pg_extension where extname = 'pg_cron') then
-        return;
-    end if;
-    raise exception using errcode = 'object_not_in_prerequisite_state',
-        message = format('pg_cron is not installed in database "%s"', current_database()),
-        detail = case
-            when cron_database is null then 'The server has not loaded pg_cron.'
-            else format('pg_cron works in database "%s", as cron.database_name says.', cron_database)
-        end,
-        hint = case
-            when cron_database is null then
-                'Add pg_cron to shared_preload_libraries, restart the server, and create the extension pg_cron in the database that cron.database_name names.'
-            when cron_database = current_database() then
-                'Run: create extension pg_cron;'
-            else format('In database "%s" run: %s;', cron_database, remedy)
-        end;
-end
-$$;
-
-comment on function require_pg_cron(text) is
-    'Raises 55000 unless pg_cron is installed in this database; the hint is the statement to run instead where it is installed';
-
-create function schedule_jobs(
-    expiry text default '5 * * * *',
-    release text default '* * * * *',
-    out job_name text,
-    out schedule text,
-    out command text,
-    out job_id bigint
-) returns setof record
-language plpgsql volatile parallel unsafe
-set search_path = jifen, pg_temp
-as $$
-begin
-    if num_nulls(expiry, release) > 0 then
-        raise exception using errcode = 'null_value_not_allowed',
-            message = 'expiry and release must not be null',
-            detail = 'Both jobs need a schedule.',
-            hint = 'Give the schedules of the jobs in cron''s five fields, or leave the arguments out.';
-    end if;
-    perform jifen.require_pg_cron(format('select %s, %s',
-        format('cron.schedule_in_database(%L, %L, %L, %L)',
-            'jifen expire ' || current_database(), expiry, 'call jifen.run_expiry()', current_database()),
-        format('cron.schedule_in_database(%L, %L, %L, %L)',
-            'jifen release ' || current_database(), release, 'call jifen.run_release()', current_database())));
-    for job_name, schedule, command in
-        values ('jifen expire', expiry, 'call jifen.run_expiry()'),
-            ('jifen release', release, 'call jifen.run_release()')
-    loop
-        execute 'select cron.schedule($1, $2, $3)' into job_id using job_name, schedule, command;
-        return next;
-    end loop;
-end
-$$;
-
-comment on function schedule_jobs(text, text) is
-    'Schedules, for all programs, the booking of expiry and of the release of overdue holds by pg_cron, in cron''s five fields and pg_cron''s time zone (GMT unless set), replacing what it scheduled before, and returns the jobs. Since what has lapsed cannot be spent and overdue holds count as released in any case, the hour is a matter of load alone. Raises 55000 with the statement to run where pg_cron lives in another database, 22004';
-
-create function unschedule_jobs() returns integer
-language plpgsql volatile parallel unsafe
-set search_path = jifen, pg_temp
-as $$
-declare
-    removed integer;
-begin
-    perform jifen.require_pg_cron(format('select cron.unschedule(%L), cron.unschedule(%L)',
-        'jifen expire ' || current_database(), 'jifen release ' || current_database()));
-    execute $query$
-        select count(cron.unschedule(j.jobid)) from cron.job j
-        where j.jobname in ('jifen expire', 'jifen release')
-            and j.database = current_database() and j.username = current_user
-    $query$ into removed;
-    return removed;
-end
-$$;
-
-comment on function unschedule_jobs() is
-    'Removes the caller''s jobs that schedule_jobs() made in this database and returns how many. Raises 55000 where pg_cron is not installed';
-
 revoke all on function start_job_run(text, text) from public;
-revoke all on function add_to_job_run(bigint, integer, bigint, bigint, numeric) from public;
+revoke all on function add_to_job_run(bigint, bigint, bigint, bigint, numeric) from public;
 revoke all on function end_job_run(bigint, text) from public;
 revoke all on function raise_job_error(text, text, text, text) from public;
-revoke all on function require_pg_cron(text) from public;
-revoke all on function schedule_jobs(text, text) from public;
-revoke all on function unschedule_jobs() from public;

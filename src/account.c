@@ -106,23 +106,27 @@ lock_account(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(result);
 }
 
-/* open_account(program, member) returns account */
+/* open_account(program, member, opened_at) returns account */
 Datum
 open_account(PG_FUNCTION_ARGS)
 {
 	Datum		program;
 	Datum		member;
 	JifenAccount *account;
+	TimestampTz opened_at;
 	int32		program_id;
 	int64		opened;
 
 	jifen_require_writable("open_account()");
 	program = jifen_identifier_argument(fcinfo, 0, "program");
 	member = jifen_identifier_argument(fcinfo, 1, "member");
+	opened_at = jifen_time_argument(fcinfo, 2, "opened_at");
+	if (opened_at != JIFEN_NO_TIME)
+		jifen_raise(jifen_check_past(opened_at, "opened_at", 0));
 
 	SPI_connect();
 	program_id = jifen_load_program(program, false)->program_id;
-	(void) jifen_open_accounts(&program_id, &member, 1, &opened);
+	(void) jifen_open_accounts(&program_id, &member, 1, opened_at, &opened);
 	account = jifen_lock_account(program, member);
 	jifen_raise(jifen_require_open(account));
 	PG_RETURN_DATUM(finish(account));
@@ -197,6 +201,7 @@ close_account(PG_FUNCTION_ARGS)
 	if (account->status == JIFEN_CLOSED)
 		jifen_raise(jifen_require_open(account));
 	jifen_load_holds(&account, 1, &no_holds, now);
+	jifen_load_for_due_holds(&account, 1, now);
 	jifen_load_debts(&account, 1);
 	(void) jifen_post_due_holds(account, now);
 	jifen_load_lapsed(&account, 1, now);

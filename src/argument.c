@@ -6,7 +6,9 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "funcapi.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "argument.h"
@@ -135,6 +137,33 @@ jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name)
 		return JIFEN_NO_TIME;
 	jifen_raise(jifen_check_time(PG_GETARG_TIMESTAMPTZ(n), name));
 	return PG_GETARG_TIMESTAMPTZ(n);
+}
+
+/* Begins the rows of a function that returns a set. */
+Tuplestorestate *
+jifen_begin_rows(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext caller;
+	Tuplestorestate *rows;
+
+	if (result == NULL || !IsA(result, ReturnSetInfo) ||
+		(result->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("set-valued function called in context that cannot accept a set"),
+				 errdetail("The function returns rows."),
+				 errhint("Call it in FROM.")));
+	caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	*tupdesc = CreateTupleDescCopy(*tupdesc);
+	rows = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+	result->returnMode = SFRM_Materialize;
+	result->setResult = rows;
+	result->setDesc = *tupdesc;
+	MemoryContextSwitchTo(caller);
+	return rows;
 }
 
 /* Raises the refusal, if there is one, as an error. */

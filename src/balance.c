@@ -18,19 +18,25 @@
 
 PG_FUNCTION_INFO_V1(balance);
 PG_FUNCTION_INFO_V1(expiring);
+PG_FUNCTION_INFO_V1(lots_at);
 
 static JifenStatement find_account = {
-	"select a.account_id, a.balance, a.held, a.debt, a.last_event_at"
+	"select a.account_id, a.balance, a.held, a.debt, a.program_id,"
+	"       a.last_event_at, a.opened_at, a.due_at,"
+	"       a.last_earn_at, a.last_redeem_at, a.last_expire_at, a.last_adjust_at,"
+	"       a.last_hold_at, a.last_capture_at, a.last_transfer_out_at,"
+	"       a.last_transfer_in_at, a.last_import_at"
 	" from jifen.program p"
-	" join jifen.account a on a.program_id = p.program_id"
-	" where p.code = $1 and a.member = $2",
+	" cross join lateral (select * from jifen.account"
+	"   where program_id = p.program_id and member = $2 offset 0) a"
+	" where p.code = $1",
 	2, {TEXTOID, TEXTOID}
 };
 
 static JifenStatement open_lots = {
-	"select seq, expires_at, available_at, remaining"
-	" from jifen.lot where account_id = $1"
-	" order by expires_at, seq",
+	"select " JIFEN_LOT_COLUMNS
+	" from jifen.lot l where l.account_id = $1"
+	" order by l.expires_at, l.seq",
 	1, {INT8OID}
 };
 
@@ -67,25 +73,26 @@ static JifenStatement sums_in_history = {
 };
 
 /*
- * What was left then of each credit.  OFFSET 0 keeps the join by the whole
+ * What was left then of each credit.  OFFSET 0 keeps the joins by the whole
  * key, whatever the planner thinks of its size.
  */
 static JifenStatement lots_in_history = {
 	"with move as ("
-	"  select e.seq, e.kind, e.expires_at, e.available_at, e.amount, x.lot_seq, x.amount as taken"
+	"  select e.seq, e.kind, e.expires_at, e.amount, x.lot_seq, x.amount as taken"
 	"  from jifen.entry e"
 	"  left join lateral (select lot_seq, amount from jifen.allocation"
 	"    where account_id = e.account_id and seq = e.seq offset 0) x on true"
 	"  where " KNOWN("e") "),"
 	" change as ("
-	"  select distinct on (seq) seq, expires_at, available_at,"
-	"    case kind when 'extend' then taken else amount end as amount"
+	"  select distinct on (seq) seq, case kind when 'extend' then taken else amount end as amount"
 	"  from move where expires_at is not null"
 	"  union all"
-	"  select lot_seq, null, null, -taken from move where lot_seq is not null)"
-	" select seq, min(expires_at), min(available_at), sum(amount)"
-	" from change group by seq having sum(amount) <> 0"
-	" order by 2, seq",
+	"  select lot_seq, -taken from move where lot_seq is not null)"
+	" select " JIFEN_CREDIT_COLUMNS
+	" from (select seq, sum(amount) as remaining from change group by seq having sum(amount) <> 0) l"
+	" cross join lateral (select * from jifen.entry"
+	"   where account_id = $1 and seq = l.seq offset 0) c"
+	" order by c.expires_at, c.seq",
 	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
 };
 
@@ -107,25 +114,14 @@ static JifenStatement debts_in_history = {
 };
 
 static JifenStatement held_lots = {
-	"select c.seq, c.expires_at, c.available_at, x.amount"
+	"select " JIFEN_CREDIT_COLUMNS ", x.amount"
 	" from jifen.allocation x"
 	" cross join lateral (select * from jifen.entry"
 	"   where account_id = x.account_id and seq = x.lot_seq offset 0) c"
+	" cross join (select null::jifen.point_amount as remaining) l"
 	" where x.account_id = $1 and x.seq = $2",
 	2, {INT8OID, INT8OID}
 };
-
-/* The lot of a result row of seq, expires_at, available_at. */
-static JifenLot
-lot_of_row(uint64 row)
-{
-	JifenLot	lot = {0};
-
-	lot.seq = jifen_get_int64(row, 1);
-	lot.expires_at = jifen_get_time(row, 2);
-	lot.available_at = jifen_get_time(row, 3);
-	return lot;
-}
 
 /* The holds of the latest result, with what each took of which lots. */
 static void
@@ -149,10 +145,9 @@ add_due_holds(JifenAccount *account, uint64 n)
 		n = jifen_execute(&held_lots, values, NULL, true, 0);
 		for (uint64 row = 0; row < n; row++)
 		{
-			JifenLot	lot = lot_of_row(row);
+			JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
 
-			jifen_add_taken(&hold->taken, &hold->ntaken, jifen_add_lot(account, &lot),
-							jifen_get_int64(row, 4));
+			jifen_add_taken(&hold->taken, &hold->ntaken, lot, jifen_get_int64(row, 10));
 		}
 	}
 }
@@ -171,6 +166,31 @@ add_debts(JifenAccount *account, uint64 n)
 	}
 }
 
+/* The account's own figures: everything but its parts. */
+static JifenAccount *
+load_account(Datum program, Datum member)
+{
+	JifenAccount *account = palloc0(sizeof(JifenAccount));
+	JifenProgram *own_program = palloc0(sizeof(JifenProgram));
+	Datum		find[] = {program, member};
+	int			column = 0;
+
+	if (jifen_execute(&find_account, find, NULL, true, 0) == 0)
+		jifen_report_unknown(program, member);
+	account->account_id = jifen_get_int64(0, ++column);
+	account->balance = jifen_get_int64(0, ++column);
+	account->held = jifen_get_int64(0, ++column);
+	account->debt = jifen_get_int64(0, ++column);
+	own_program->program_id = DatumGetInt32(jifen_get_datum(0, ++column));
+	account->program = own_program;
+	account->last_event_at = jifen_get_time(0, ++column);
+	account->opened_at = jifen_get_time(0, ++column);
+	account->due_at = jifen_get_time(0, ++column);
+	for (int i = 0; i < JIFEN_TRACES; i++)
+		account->last_at[i] = jifen_get_time(0, ++column);
+	return account;
+}
+
 /*
  * What the member holds at as_of, by what was booked by known_at
  * (JIFEN_NO_TIME: by now).  From the account's latest event on that is what is
@@ -180,32 +200,24 @@ add_debts(JifenAccount *account, uint64 n)
 static JifenAccount *
 load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_at)
 {
-	JifenAccount *account = palloc0(sizeof(JifenAccount));
-	Datum		find[] = {program, member};
+	JifenAccount *account = load_account(program, member);
+	JifenKnowledge known = {as_of, PG_INT64_MAX, known_at != JIFEN_NO_TIME ? known_at : DT_NOEND, true};
 	Datum		values[3];
-	bool		is_past;
+	bool		is_past = as_of < account->last_event_at || known_at != JIFEN_NO_TIME;
+	uint64		nholds;
 	uint64		n;
 
-	if (jifen_execute(&find_account, find, NULL, true, 0) == 0)
-		jifen_report_unknown(program, member);
-	account->account_id = jifen_get_int64(0, 1);
-	account->balance = jifen_get_int64(0, 2);
-	account->held = jifen_get_int64(0, 3);
-	account->debt = jifen_get_int64(0, 4);
-	account->last_event_at = jifen_get_time(0, 5);
-	values[0] = Int64GetDatum(account->account_id);
-	values[1] = TimestampTzGetDatum(as_of);
-	values[2] = Int64GetDatum(PG_INT64_MAX);
 	if (known_at != JIFEN_NO_TIME)
 	{
-		Datum		known[] = {values[0], TimestampTzGetDatum(known_at)};
+		Datum		booked[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(known_at)};
 
-		jifen_execute(&first_unknown, known, NULL, true, 0);
+		jifen_execute(&first_unknown, booked, NULL, true, 0);
 		if (!jifen_is_null(0, 1))
-			values[2] = jifen_get_datum(0, 1);
+			known.before_seq = jifen_get_int64(0, 1);
 	}
-
-	is_past = as_of < account->last_event_at || known_at != JIFEN_NO_TIME;
+	values[0] = Int64GetDatum(account->account_id);
+	values[1] = TimestampTzGetDatum(known.by);
+	values[2] = Int64GetDatum(known.before_seq);
 	if (is_past)
 	{
 		jifen_execute(&sums_in_history, values, NULL, true, 0);
@@ -215,19 +227,17 @@ load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_a
 	}
 	n = jifen_execute(is_past ? &lots_in_history : &open_lots, values, NULL, true, 0);
 	for (uint64 row = 0; row < n; row++)
-	{
-		JifenLot	lot = lot_of_row(row);
+		jifen_add_lot_of_row(account, row, is_past);
 
-		lot.remaining = jifen_get_int64(row, 4);
-		jifen_add_lot(account, &lot);
-	}
-	if (account->held == 0)
+	nholds = account->held == 0 ? 0 :
+		jifen_execute(is_past ? &due_holds_in_history : &due_holds, values, NULL, true, 0);
+	if (nholds > 0)
+		add_due_holds(account, nholds);
+	if (account->due_at != JIFEN_NO_TIME && (is_past || nholds > 0))
+		jifen_load_activities(account, &known);
+	jifen_wind_loaded(&account, 1, &known);
+	if (nholds == 0)
 		return account;
-
-	n = jifen_execute(is_past ? &due_holds_in_history : &due_holds, values, NULL, true, 0);
-	if (n == 0)
-		return account;
-	add_due_holds(account, n);
 	if (account->debt > 0)
 		add_debts(account, jifen_execute(is_past ? &debts_in_history : &open_debts,
 										 values, NULL, true, 0));
@@ -246,7 +256,7 @@ as_of_argument(FunctionCallInfo fcinfo, int n)
 /*
  * balance(program, member, as_of, known_at, OUT balance, OUT available,
  *		   OUT pending, OUT held, OUT lapsed, OUT next_expires_at,
- *		   OUT next_expiring, OUT debt)
+ *		   OUT next_expiring, OUT debt, OUT held_back)
  */
 Datum
 balance(PG_FUNCTION_ARGS)
@@ -262,8 +272,9 @@ balance(PG_FUNCTION_ARGS)
 	PointAmount lapsed = 0;
 	TimestampTz next_expires_at = JIFEN_NO_TIME;
 	PointAmount next_expiring = 0;
-	Datum		values[8];
-	bool		nulls[8] = {false};
+	PointAmount held_back = 0;
+	Datum		values[9];
+	bool		nulls[9] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
@@ -274,8 +285,9 @@ balance(PG_FUNCTION_ARGS)
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
+		TimestampTz planned;
 
-		if (lot->expires_at <= as_of)
+		if (lot->lapses_at <= as_of)
 		{
 			lapsed = jifen_add(lapsed, lot->remaining);
 			continue;
@@ -284,11 +296,17 @@ balance(PG_FUNCTION_ARGS)
 			pending = jifen_add(pending, lot->remaining);
 		else
 			available = jifen_add(available, lot->remaining);
-		if (TIMESTAMP_IS_NOEND(lot->expires_at) || lot->remaining == 0)
+		if (lot->due_at <= as_of)
+			held_back = jifen_add(held_back, lot->remaining);
+		planned = jifen_planned_lapse(lot, as_of);
+		if (TIMESTAMP_IS_NOEND(planned) || lot->remaining == 0)
 			continue;
-		if (next_expires_at == JIFEN_NO_TIME)
-			next_expires_at = lot->expires_at;
-		if (lot->expires_at == next_expires_at)
+		if (next_expires_at == JIFEN_NO_TIME || planned < next_expires_at)
+		{
+			next_expires_at = planned;
+			next_expiring = 0;
+		}
+		if (planned == next_expires_at)
 			next_expiring = jifen_add(next_expiring, lot->remaining);
 	}
 
@@ -311,6 +329,7 @@ balance(PG_FUNCTION_ARGS)
 	values[5] = TimestampTzGetDatum(next_expires_at);
 	values[6] = PointAmountGetDatum(next_expiring);
 	values[7] = PointAmountGetDatum(account->debt);
+	values[8] = PointAmountGetDatum(held_back);
 	nulls[5] = nulls[6] = next_expires_at == JIFEN_NO_TIME;
 	SPI_finish();
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
@@ -336,10 +355,59 @@ expiring(PG_FUNCTION_ARGS)
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
+		TimestampTz planned = jifen_planned_lapse(lot, as_of);
 
-		if (lot->expires_at > as_of && lot->expires_at <= until)
+		if (lot->lapses_at > as_of && planned > as_of && planned <= until)
 			points = jifen_add(points, lot->remaining);
 	}
 	SPI_finish();
 	PG_RETURN_POINT_AMOUNT(points);
+}
+
+/*
+ * lots_at(program, member, as_of, told_at, OUT seq, OUT available_at,
+ *		   OUT remaining, OUT expires_at, OUT planned_at, OUT wanted_days,
+ *		   OUT held, OUT debt) returns setof record
+ *
+ * wanted_days are those of the notice that the lot waits for, which planned_at
+ * takes as given at told_at.
+ */
+Datum
+lots_at(PG_FUNCTION_ARGS)
+{
+	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
+	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
+	TimestampTz as_of = as_of_argument(fcinfo, 2);
+	TimestampTz told_at;
+	TupleDesc	tupdesc;
+	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
+	JifenAccount *account;
+
+	jifen_require_argument(fcinfo, 3, "told_at");
+	told_at = jifen_time_argument(fcinfo, 3, "told_at");
+
+	SPI_connect();
+	account = load_holding(program, member, as_of, JIFEN_NO_TIME);
+	for (int i = 0; i < account->nlots; i++)
+	{
+		const JifenLot *lot = &account->lots[i];
+		bool		wants_notice = lot->lapses_at == DT_NOEND && lot->due_at != DT_NOEND;
+		Datum		values[8];
+		bool		nulls[8] = {false};
+
+		if (lot->remaining == 0 || lot->lapses_at <= as_of)
+			continue;
+		values[0] = Int64GetDatum(lot->seq);
+		values[1] = TimestampTzGetDatum(lot->available_at);
+		values[2] = PointAmountGetDatum(lot->remaining);
+		values[3] = TimestampTzGetDatum(lot->due_at);
+		values[4] = TimestampTzGetDatum(jifen_planned_lapse(lot, told_at));
+		values[5] = Int32GetDatum(wants_notice ? lot->rule->notice_days : 0);
+		nulls[5] = !wants_notice;
+		values[6] = PointAmountGetDatum(account->held);
+		values[7] = PointAmountGetDatum(account->debt);
+		tuplestore_putvalues(rows, tupdesc, values, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
 }

@@ -2,8 +2,8 @@
  * batch.h
  *	  Postings that are posted together, and the accounts that they concern.
  *
- * prepare.c locks and loads, decide.c decides one posting after the other,
- * post.c runs the whole.
+ * prepare.c locks and loads, provide.c loads what only few need, decide.c decides
+ * one posting after the other, post.c runs the whole.
  */
 #ifndef JIFEN_BATCH_H
 #define JIFEN_BATCH_H
@@ -40,11 +40,18 @@ typedef struct JifenBatch
 
 /* prepare.c */
 extern int	jifen_compare_texts(Datum a, Datum b);
-extern bool jifen_is_transfer(JifenKind kind);
 extern JifenMember *jifen_find_member(const JifenBatch *batch, Datum program, Datum member);
 extern void jifen_prepare(JifenBatch *batch);
+
+/* provide.c */
+extern bool jifen_is_transfer(JifenKind kind);
+extern bool jifen_is_debit(const JifenPosting *posting);
+extern bool jifen_credits_moving(const JifenPosting *posting);
+extern bool jifen_may_give_back(const JifenPosting *posting);
 extern JifenTarget *jifen_batch_target(JifenBatch *batch, JifenPosting *posting);
 extern void jifen_store_so_far(JifenBatch *batch, const JifenAccount *account);
+extern void jifen_prepare_moving(JifenBatch *batch, JifenPosting *posting);
+extern void jifen_release_due(JifenBatch *batch, JifenAccount *account, TimestampTz by);
 extern void jifen_prepare_debit(JifenBatch *batch, JifenAccount *account,
 								PointAmount amount, TimestampTz at, bool needs_history);
 extern void jifen_prepare_withdrawal(JifenBatch *batch, JifenAccount *account,

@@ -58,6 +58,35 @@ jifen_refuse(int sqlerrcode, char *message, char *detail, char *hint)
 	return refusal;
 }
 
+/* Which of an account's latest instants a kind of entry is kept in, if any. */
+JifenTrace
+jifen_trace_of_kind(JifenKind kind)
+{
+	switch (kind)
+	{
+		case JIFEN_EARN:
+			return JIFEN_TRACE_EARN;
+		case JIFEN_REDEEM:
+			return JIFEN_TRACE_REDEEM;
+		case JIFEN_EXPIRE:
+			return JIFEN_TRACE_EXPIRE;
+		case JIFEN_ADJUST:
+			return JIFEN_TRACE_ADJUST;
+		case JIFEN_HOLD:
+			return JIFEN_TRACE_HOLD;
+		case JIFEN_CAPTURE:
+			return JIFEN_TRACE_CAPTURE;
+		case JIFEN_TRANSFER_OUT:
+			return JIFEN_TRACE_TRANSFER_OUT;
+		case JIFEN_TRANSFER_IN:
+			return JIFEN_TRACE_TRANSFER_IN;
+		case JIFEN_IMPORT:
+			return JIFEN_TRACE_IMPORT;
+		default:
+			return JIFEN_NO_TRACE;
+	}
+}
+
 /* Makes room for one more element of an array that doubles as it grows. */
 void *
 jifen_grown(void *array, int used, int *allotted, Size element)
@@ -70,7 +99,10 @@ jifen_grown(void *array, int used, int *allotted, Size element)
 	return repalloc_huge(array, *allotted * element);
 }
 
-/* Spending order: soonest to lapse first, oldest first among equals. */
+/*
+ * The order of lots by (expires_at, seq): soonest to lapse first, oldest first
+ * among equals.
+ */
 int
 jifen_compare_lots(TimestampTz expires_at, int64 seq,
 				   TimestampTz other_expires_at, int64 other_seq)
@@ -120,8 +152,9 @@ jifen_find_lot(const JifenAccount *account, TimestampTz expires_at, int64 seq)
 }
 
 /*
- * Adds a lot at its place in spending order.  One that is in memory already
- * stays as it is, but for what it has not been told yet.
+ * Adds a lot at its place.  One that is in memory already stays as it is, but
+ * for what it has not been told yet.  A lot that is not moving lapses at its
+ * expires_at; a moving one has to be wound.
  */
 JifenLot *
 jifen_add_lot(JifenAccount *account, const JifenLot *lot)
@@ -145,9 +178,11 @@ jifen_add_lot(JifenAccount *account, const JifenLot *lot)
 								sizeof(JifenLot));
 	memmove(&account->lots[place + 1], &account->lots[place],
 			(account->nlots - place) * sizeof(JifenLot));
-	account->lots[place] = *lot;
+	known = &account->lots[place];
+	*known = *lot;
+	known->due_at = known->lapses_at = lot->expires_at;
 	account->nlots++;
-	return &account->lots[place];
+	return known;
 }
 
 void
@@ -181,28 +216,32 @@ jifen_find_hold(const JifenAccount *account, int64 seq)
 	return NULL;
 }
 
-/* Adds a part to what an entry took, at its place in spending order. */
+/* Adds a part to what an entry took of a lot, by the order of the lots. */
 void
 jifen_add_taken(JifenTaken **taken, int *ntaken, const JifenLot *lot, PointAmount amount)
 {
-	int			at = (*ntaken)++;
-	Size		size = *ntaken * sizeof(JifenTaken);
+	int			at = *ntaken;
 
-	/* Room doubles as it is used up. */
-	if (at == 0)
-		*taken = palloc(size);
-	else if ((at & (at - 1)) == 0)
-		*taken = repalloc_huge(*taken, 2 * at * sizeof(JifenTaken));
 	while (at > 0 && jifen_compare_lots((*taken)[at - 1].expires_at, (*taken)[at - 1].seq,
 										lot->expires_at, lot->seq) > 0)
-	{
-		(*taken)[at] = (*taken)[at - 1];
 		at--;
+	if (at > 0 && (*taken)[at - 1].seq == lot->seq)
+	{
+		(*taken)[at - 1].amount = jifen_add((*taken)[at - 1].amount, amount);
+		return;
 	}
+
+	/* Room doubles as it is used up. */
+	if (*ntaken == 0)
+		*taken = palloc(sizeof(JifenTaken));
+	else if ((*ntaken & (*ntaken - 1)) == 0)
+		*taken = repalloc_huge(*taken, 2 * *ntaken * sizeof(JifenTaken));
+	memmove(&(*taken)[at + 1], &(*taken)[at], (*ntaken - at) * sizeof(JifenTaken));
 	(*taken)[at] = (JifenTaken)
 	{
 		lot->expires_at, lot->seq, amount
 	};
+	(*ntaken)++;
 }
 
 /* Debts come in the order of their seq. */
@@ -268,6 +307,8 @@ jifen_copy_account(const JifenAccount *account)
 	copy->lots = copied(account->lots, account->nlots, sizeof(JifenLot));
 	copy->uses = copied(account->uses, account->nuses, sizeof(JifenUse));
 	copy->booked = copied(account->booked, account->nbooked, sizeof(JifenBookedExpiry));
+	copy->activities = copied(account->activities, account->nactivities, sizeof(JifenActivity));
+	copy->notices = copied(account->notices, account->nnotices, sizeof(JifenNotice));
 	copy->holds = copied(account->holds, account->nholds, sizeof(JifenHold));
 	copy->debts = copied(account->debts, account->ndebts, sizeof(JifenDebt));
 	copy->targets = copied(account->targets, account->ntargets, sizeof(JifenTarget));
@@ -291,6 +332,8 @@ jifen_restore_account(JifenAccount *account, const JifenAccount *copy)
 	account->maxlots = copy->nlots;
 	account->maxuses = copy->nuses;
 	account->maxbooked = copy->nbooked;
+	account->maxactivities = copy->nactivities;
+	account->maxnotices = copy->nnotices;
 	account->maxholds = copy->nholds;
 	account->maxdebts = copy->ndebts;
 	account->maxtargets = copy->ntargets;

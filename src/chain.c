@@ -50,6 +50,7 @@ static const uint8 column_form[Natts_entry] = {
 	[Anum_entry_until - 1] = FORM_TIME,
 	[Anum_entry_issued_at - 1] = FORM_TIME,
 	[Anum_entry_given - 1] = FORM_INT16,
+	[Anum_entry_rule_no - 1] = FORM_INT16,
 	[Anum_entry_kind - 1] = FORM_TEXT,
 	[Anum_entry_source - 1] = FORM_TEXT,
 	[Anum_entry_reference - 1] = FORM_TEXT,

@@ -40,4 +40,13 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* What ExecInsertIndexTuples() is asked changed in 16; this is a plain insertion. */
+#if PG_VERSION_NUM >= 160000
+#define jifen_insert_index_tuples(target, slot, estate) \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
+#else
+#define jifen_insert_index_tuples(target, slot, estate) \
+	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
+#endif
+
 #endif							/* JIFEN_COMPAT_H */

@@ -181,9 +181,12 @@ decide(JifenBatch *batch, JifenPosting *posting)
 			posting->event_at = Max(posting->event_at, posting->counter->last_event_at);
 	}
 	clock = Max(batch->now, posting->event_at);
-	(void) jifen_post_due_holds(account, clock);
+	jifen_release_due(batch, account, clock);
 	if (posting->counter)
-		(void) jifen_post_due_holds(posting->counter, clock);
+		jifen_release_due(batch, posting->counter, clock);
+	posting->is_late = posting->event_at < account->last_event_at ||
+		(posting->counter && posting->event_at < posting->counter->last_event_at);
+	jifen_prepare_moving(batch, posting);
 
 	switch (posting->kind)
 	{
@@ -226,6 +229,12 @@ jifen_settle(JifenBatch *batch, JifenPosting *posting)
 		posting->refusal = decide(batch, posting);
 	if (posting->refusal || posting->first)
 		return;
+	if (posting->is_late || jifen_may_give_back(posting))
+	{
+		jifen_settle_moving(account);
+		if (posting->counter)
+			jifen_settle_moving(posting->counter);
+	}
 	for (int i = account->nentries - 1; i >= 0; i--)
 	{
 		const JifenEntry *entry = &account->entries[i];

@@ -25,27 +25,69 @@
 
 PG_FUNCTION_INFO_V1(expire_batch);
 PG_FUNCTION_INFO_V1(release_batch);
+PG_FUNCTION_INFO_V1(expire_member);
 
-/* Due rows are read so many at a time. */
-#define DUE_ROWS 1000
+/* So many accounts are booked at a time. */
+#define CHUNK_ACCOUNTS 1000
+
+/* So many are found at a time, for several large batches. */
+#define FOUND_ACCOUNTS 4096
+#define LARGE_BATCH 100
+
+/* Of so many accounts, others' locks tell whether another session is at work. */
+#define PROBED_ACCOUNTS 64
+#define MAX_LOCKED (PROBED_ACCOUNTS / 16)
 
 static JifenStatement all_programs = {
 	"select p.program_id from jifen.program p order by p.program_id", 0
 };
 
+/*
+ * What finds account_ids and since when they are due: soonest first, from one
+ * place in that order to another.
+ */
+#define DUE_STATEMENT(table, instant, condition) \
+	"select account_id, " instant " from " table \
+	" where program_id = $1 and " instant " <= $2" condition \
+	"   and (" instant ", account_id) >= ($3, $4) and (" instant ", account_id) < ($5, $6)" \
+	" order by " instant ", account_id", \
+	6, {INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, INT8OID}
+
 static JifenStatement due_lots = {
-	"select l.account_id from jifen.lot l"
-	" where l.program_id = $1 and l.expires_at <= $2 and l.expires_at < 'infinity'"
-	" order by l.expires_at",
-	2, {INT4OID, TIMESTAMPTZOID}
+	DUE_STATEMENT("jifen.lot", "expires_at", " and expires_at < 'infinity' and rule_no is null")
+};
+
+/* Whose moving lots come up. */
+static JifenStatement due_accounts = {
+	DUE_STATEMENT("jifen.account", "due_at", " and due_at < 'infinity'")
 };
 
 static JifenStatement due_holds = {
-	"select h.account_id from jifen.hold h"
-	" where h.program_id = $1 and h.until <= $2"
-	" order by h.until",
-	2, {INT4OID, TIMESTAMPTZOID}
+	DUE_STATEMENT("jifen.hold", "until", "")
 };
+
+/* A place in what a statement finds. */
+typedef struct Place
+{
+	JifenStatement *due;		/* NULL: nowhere */
+	int32		program_id;
+	TimestampTz at;
+	int64		account_id;
+} Place;
+
+/*
+ * Where a session's latest batch left off, and accounts found before that
+ * place which are still to be tried.  The next batch goes on from there and
+ * comes round to what is before it: until it is vacuumed, the index still has
+ * all that is booked.
+ */
+typedef struct LeftOff
+{
+	Place		place;			/* due is NULL: it left nothing */
+	int			next;			/* the first of found to try */
+	int			nfound;
+	int64		found[FOUND_ACCOUNTS];
+} LeftOff;
 
 struct Batch;
 
@@ -53,8 +95,9 @@ struct Batch;
 typedef struct Job
 {
 	const char *command;
-	JifenStatement *due;		/* account_ids, soonest due first */
+	JifenStatement *due[2];
 	void		(*book) (struct Batch *batch, JifenAccount **accounts, int n);
+	LeftOff    *left_off;
 } Job;
 
 /* What a batch has done so far. */
@@ -63,30 +106,15 @@ typedef struct Batch
 	const Job  *job;
 	TimestampTz as_of;
 	int			max_accounts;
-	HTAB	   *seen;			/* account_ids met, booked or left out */
-	int			naccounts;
+	HTAB	   *seen;			/* account_ids met: booked, left out or found */
+	bool		may_pass;		/* by what another session is working on */
+	bool		has_passed;
+	int			nchanged;		/* accounts booked, or coming up later */
+	int			naccounts;		/* on which something was booked */
 	int64		nbooked;		/* lots or holds */
 	int128		points;
 	bool		more;
 } Batch;
-
-/* The account_ids of the latest result that were not met before. */
-static int
-new_account_ids(Batch *batch, int64 *account_ids)
-{
-	int			n = 0;
-
-	for (uint64 row = 0; row < SPI_processed; row++)
-	{
-		int64		account_id = jifen_get_int64(row, 1);
-		bool		found;
-
-		(void) hash_search(batch->seen, &account_id, HASH_ENTER, &found);
-		if (!found)
-			account_ids[n++] = account_id;
-	}
-	return n;
-}
 
 /* Books the lots that have lapsed. */
 static void
@@ -96,10 +124,12 @@ book_lapsed(Batch *batch, JifenAccount **accounts, int n)
 	for (int i = 0; i < n; i++)
 	{
 		jifen_post_expiry(accounts[i], batch->as_of);
+		if (accounts[i]->nentries > 0 || accounts[i]->due_at != accounts[i]->stored_due_at)
+			batch->nchanged++;
 		if (accounts[i]->nentries == 0)
 			continue;
 		batch->naccounts++;
-		batch->nbooked += accounts[i]->nlots;
+		batch->nbooked += accounts[i]->nallocations;
 		for (int e = 0; e < accounts[i]->nentries; e++)
 			batch->points -= accounts[i]->entries[e].amount;
 	}
@@ -112,6 +142,7 @@ book_overdue(Batch *batch, JifenAccount **accounts, int n)
 	JifenKeys	none = {0};
 
 	jifen_load_holds(accounts, n, &none, batch->as_of);
+	jifen_load_for_due_holds(accounts, n, batch->as_of);
 	jifen_load_debts(accounts, n);
 	for (int i = 0; i < n; i++)
 	{
@@ -119,6 +150,7 @@ book_overdue(Batch *batch, JifenAccount **accounts, int n)
 
 		if (nreleased == 0)
 			continue;
+		batch->nchanged++;
 		batch->naccounts++;
 		batch->nbooked += nreleased;
 		for (int e = 0; e < accounts[i]->nentries; e++)
@@ -126,74 +158,198 @@ book_overdue(Batch *batch, JifenAccount **accounts, int n)
 	}
 }
 
-static const Job expiry = {"expire_batch()", &due_lots, book_lapsed};
-static const Job overdue = {"release_batch()", &due_holds, book_overdue};
+static LeftOff expiry_left_off;
+static LeftOff overdue_left_off;
 
-/* Locks those of the accounts that are free and books what is due of them. */
-static void
-book_accounts(Batch *batch, const int64 *account_ids, int n)
+static const Job expiry = {
+	"expire_batch()", {&due_lots, &due_accounts}, book_lapsed, &expiry_left_off
+};
+static const Job overdue = {
+	"release_batch()", {&due_holds}, book_overdue, &overdue_left_off
+};
+
+/* Opens a cursor on what is due from where the session left off up to that place. */
+static Portal
+open_due(Batch *batch, const Place *to)
 {
-	JifenAccount **accounts;
-	int			naccounts;
+	const Place *from = &batch->job->left_off->place;
+	Datum		values[] = {
+		Int32GetDatum(from->program_id), TimestampTzGetDatum(batch->as_of),
+		TimestampTzGetDatum(from->at), Int64GetDatum(from->account_id),
+		TimestampTzGetDatum(to ? to->at : DT_NOEND), Int64GetDatum(to ? to->account_id : 0)
+	};
 
-	if (n == 0)
-		return;
-	accounts = jifen_lock_accounts(account_ids, n, &naccounts);
-	batch->job->book(batch, accounts, naccounts);
-	jifen_store(accounts, naccounts);
+	return jifen_open_cursor(from->due, values, false);
+}
+
+/* Whether another session is at work on these accounts. */
+static bool
+is_taken(const int64 *account_ids)
+{
+	int			nfree;
+
+	SPI_connect();
+	(void) jifen_lock_free_accounts(account_ids, PROBED_ACCOUNTS, &nfree);
+	SPI_finish();
+	return PROBED_ACCOUNTS - nfree > MAX_LOCKED;
 }
 
 /*
- * Books what is due in the program, soonest due first, until max_accounts are
- * done; sets more if an account with something due is left then.
+ * Finds up to so many accounts that were not met before from where the session
+ * left off.  Returns whether there were any.
+ *
+ * They are put into an order in which those of a batch are some accounts
+ * apart: of accounts that lie in one page and are updated one batch after the
+ * other, the later ones find room that the earlier ones left there, which saves
+ * the index entries of a row that moves to another page.
+ *
+ * Where another session does the same already, about as many are passed by.
  */
-static void
-book_program(Batch *batch, int32 program_id)
+static bool
+find_accounts(Batch *batch, Portal *due, const Place *to, int most, int apart)
 {
-	Datum		values[] = {Int32GetDatum(program_id), TimestampTzGetDatum(batch->as_of)};
-	Portal		due = jifen_open_cursor(batch->job->due, values, false);
-	int64		account_ids[DUE_ROWS];
+	LeftOff    *left_off = batch->job->left_off;
+	int64	   *account_ids = palloc(most * sizeof(int64));
+	bool		is_probed = !batch->may_pass || most < 2 * PROBED_ACCOUNTS;
+	int			n = 0;
 
-	for (;;)
+	left_off->next = left_off->nfound = 0;
+	while (n < most && jifen_fetch(*due, is_probed ? most - n : PROBED_ACCOUNTS) > 0)
 	{
-		int			n;
-
 		CHECK_FOR_INTERRUPTS();
-		SPI_freetuptable(SPI_tuptable);
-		SPI_cursor_fetch(due, true, batch->naccounts < batch->max_accounts ?
-						 Min(DUE_ROWS, batch->max_accounts - batch->naccounts) : DUE_ROWS);
-		if (SPI_processed == 0)
-			break;
-		n = new_account_ids(batch, account_ids);
-		if (batch->naccounts >= batch->max_accounts)
+		for (uint64 row = 0; row < SPI_processed; row++)
 		{
-			/* Full: what is met now for the first time is left over. */
-			batch->more = n > 0;
-			if (batch->more)
-				break;
-			continue;
-		}
+			int64		account_id = jifen_get_int64(row, 1);
+			bool		found;
 
-		/* A connection of its own frees all that the chunk needed. */
-		SPI_connect();
-		book_accounts(batch, account_ids, n);
-		SPI_finish();
+			(void) hash_search(batch->seen, &account_id, HASH_ENTER, &found);
+			if (!found)
+				account_ids[n++] = account_id;
+			left_off->place.account_id = account_id;
+			left_off->place.at = jifen_get_time(row, 2);
+		}
+		if (is_probed || n < PROBED_ACCOUNTS)
+			continue;
+
+		is_probed = !is_taken(account_ids);
+		if (!is_probed)
+		{
+			int64		span = account_ids[n - 1] - account_ids[0];
+
+			if (span > 0 && span < PG_INT32_MAX)
+				left_off->place.account_id += span * (most / n);
+			while (n > 0)
+				(void) hash_search(batch->seen, &account_ids[--n], HASH_REMOVE, NULL);
+			batch->has_passed = true;
+			jifen_close_cursor(*due);
+			*due = open_due(batch, to);
+		}
 	}
-	SPI_cursor_close(due);
+	/* The fewer of the accounts of a page are due, the nearer they may be. */
+	if (n > 0 && account_ids[n - 1] - account_ids[0] > n)
+		apart = Max(1, (int) ((int64) apart * n / (account_ids[n - 1] - account_ids[0])));
+	for (int first = 0; first < apart; first++)
+	{
+		for (int i = first; i < n; i += apart)
+			left_off->found[left_off->nfound++] = account_ids[i];
+	}
+	pfree(account_ids);
+	return n > 0;
 }
 
-/* Points of many accounts may be more than a point_amount holds. */
-static Datum
-numeric_of_int128(int128 value)
+/* Locks those of the next n accounts that are free and books what is due of them. */
+static void
+book_found(Batch *batch, int n)
 {
-	const int64 base = INT64CONST(1000000000000000000);
-	Datum		high = NumericGetDatum(int64_to_numeric((int64) (value / base)));
-	Datum		low = NumericGetDatum(int64_to_numeric((int64) (value % base)));
+	LeftOff    *left_off = batch->job->left_off;
+	const int64 *account_ids = &left_off->found[left_off->next];
+	JifenAccount **accounts;
+	int			naccounts;
 
-	return DirectFunctionCall2(numeric_add,
-							   DirectFunctionCall2(numeric_mul, high,
-												   NumericGetDatum(int64_to_numeric(base))),
-							   low);
+	for (int i = 0; i < n; i++)
+		(void) hash_search(batch->seen, &account_ids[i], HASH_ENTER, NULL);
+	left_off->next += n;
+
+	/* A connection of its own frees all that they needed. */
+	SPI_connect();
+	accounts = jifen_lock_free_accounts(account_ids, n, &naccounts);
+	batch->job->book(batch, accounts, naccounts);
+	jifen_store(accounts, naccounts);
+	SPI_finish();
+}
+
+/*
+ * Books what is due from one place on, up to another place of the same
+ * statement and program (NULL: to the end), until max_accounts are done; sets
+ * more if an account with something due is left then.
+ */
+static void
+book_due(Batch *batch, const Place *from, const Place *to)
+{
+	LeftOff    *left_off = batch->job->left_off;
+	Portal		due;
+
+	left_off->place = *from;
+	due = open_due(batch, to);
+	for (;;)
+	{
+		int			wanted = Min(CHUNK_ACCOUNTS, batch->max_accounts - batch->nchanged);
+		int			apart = wanted < LARGE_BATCH ? 1 : Max(1, FOUND_ACCOUNTS / wanted);
+
+		if (left_off->next == left_off->nfound &&
+			!find_accounts(batch, &due, to, Max(wanted, 1) * apart, apart))
+			break;
+		if (wanted <= 0)
+		{
+			/* Full: what was not tried is left over. */
+			batch->more = true;
+			break;
+		}
+		book_found(batch, Min(wanted, left_off->nfound - left_off->next));
+	}
+	jifen_close_cursor(due);
+}
+
+/*
+ * Books what is due in the programs, from where the session left off once
+ * round; then what it passed by, if there is room for that.
+ */
+static void
+book_programs(Batch *batch, const int32 *program_ids, int nprograms)
+{
+	const Job  *job = batch->job;
+	int			ndue = job->due[1] ? 2 : 1;
+	int			nplaces = nprograms * ndue;
+	Place	   *places = palloc0((nplaces + 1) * sizeof(Place));
+	Place		began = job->left_off->place;
+	int			first = 0;
+	bool		is_resumed = false;
+
+	for (int i = 0; i < nplaces; i++)
+	{
+		places[i].due = job->due[i % ndue];
+		places[i].program_id = program_ids[i / ndue];
+		places[i].at = DT_NOBEGIN;
+		if (places[i].due == began.due && places[i].program_id == began.program_id)
+		{
+			first = i;
+			is_resumed = true;
+		}
+	}
+	if (!is_resumed)
+		job->left_off->next = job->left_off->nfound;
+
+	batch->may_pass = batch->max_accounts >= LARGE_BATCH;
+	for (int i = 0; i < nplaces && !batch->more; i++)
+		book_due(batch, i == 0 && is_resumed ? &began : &places[(first + i) % nplaces], NULL);
+	if (is_resumed && !batch->more)
+		book_due(batch, &places[first], &began);
+
+	batch->may_pass = false;
+	for (int i = 0; i < nplaces && batch->has_passed && !batch->more; i++)
+		book_due(batch, &places[i], NULL);
+	if (!batch->more)
+		job->left_off->place.due = NULL;
 }
 
 /* The batch that the arguments program, as_of and max_accounts ask for. */
@@ -244,13 +400,12 @@ book_batch(FunctionCallInfo fcinfo, const Job *job)
 			program_ids[i] = DatumGetInt32(jifen_get_datum(i, 1));
 	}
 
-	for (int i = 0; i < nprograms && !batch.more; i++)
-		book_program(&batch, program_ids[i]);
+	book_programs(&batch, program_ids, nprograms);
 	SPI_finish();
 
 	values[0] = Int32GetDatum(batch.naccounts);
 	values[1] = Int64GetDatum(batch.nbooked);
-	values[2] = numeric_of_int128(batch.points);
+	values[2] = jifen_numeric_of_int128(batch.points);
 	values[3] = BoolGetDatum(batch.more);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }
@@ -273,4 +428,32 @@ Datum
 release_batch(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_DATUM(book_batch(fcinfo, &overdue));
+}
+
+/* expire_member(program, member, as_of) returns point_amount */
+Datum
+expire_member(PG_FUNCTION_ARGS)
+{
+	Datum		program;
+	Datum		member;
+	TimestampTz as_of;
+	JifenAccount *account;
+	PointAmount points = 0;
+
+	jifen_require_writable("expire_member()");
+	program = jifen_identifier_argument(fcinfo, 0, "program");
+	member = jifen_identifier_argument(fcinfo, 1, "member");
+	jifen_require_argument(fcinfo, 2, "as_of");
+	as_of = jifen_time_argument(fcinfo, 2, "as_of");
+	jifen_raise(jifen_check_past(as_of, "as_of", 0));
+
+	SPI_connect();
+	account = jifen_lock_account(program, member);
+	jifen_load_lapsed(&account, 1, as_of);
+	jifen_post_expiry(account, as_of);
+	for (int i = 0; i < account->nentries; i++)
+		points = jifen_sub(points, account->entries[i].amount);
+	jifen_store(&account, 1);
+	SPI_finish();
+	PG_RETURN_POINT_AMOUNT(points);
 }

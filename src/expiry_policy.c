@@ -11,59 +11,48 @@
 #include "compat.h"
 
 #include "common/hashfn.h"
-#include "common/int.h"
-#include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
-#include "utils/datetime.h"
 #include "utils/timestamp.h"
 
+#include "calendar.h"
 #include "expiry_policy.h"
 
-/*
- * A unit: its name, its length as months or as days, and how many of it make
- * the longest term, 1000 years.
- */
-typedef struct UnitInfo
+/* A unit's length as months or as days; a fixed day has none. */
+typedef struct UnitLength
 {
-	const char *singular;
-	const char *plural;
 	int32		months;
 	int32		days;
-	int32		most;
-} UnitInfo;
+} UnitLength;
 
-static const UnitInfo units[] = {
-	[EXPIRY_DAY] = {"day", "days", 0, 1, 365242},
-	[EXPIRY_WEEK] = {"week", "weeks", 0, 7, 52177},
-	[EXPIRY_MONTH] = {"month", "months", 1, 0, 12000},
-	[EXPIRY_QUARTER] = {"quarter", "quarters", 3, 0, 4000},
-	[EXPIRY_YEAR] = {"year", "years", 12, 0, 1000}
+static const UnitLength units[] = {
+	[EXPIRY_DAY] = {0, 1},
+	[EXPIRY_WEEK] = {0, 7},
+	[EXPIRY_MONTH] = {1, 0},
+	[EXPIRY_QUARTER] = {3, 0},
+	[EXPIRY_YEAR] = {12, 0},
+	[EXPIRY_DATE] = {0, 0}
 };
 
-/* A period that a last day can move to the end of. */
-typedef struct EndInfo
-{
-	const char *name;
-	int			months;
-} EndInfo;
-
-static const EndInfo ends[] = {
-	[EXPIRY_END_NONE] = {"", 0},
-	[EXPIRY_END_OF_MONTH] = {"month", 1},
-	[EXPIRY_END_OF_QUARTER] = {"quarter", 3},
-	[EXPIRY_END_OF_HALF] = {"half", 6},
-	[EXPIRY_END_OF_YEAR] = {"year", 12}
+/*
+ * How long the periods are that a last day can move to the end of.  Each ends
+ * with December, but for the years that end with a month by name; a membership
+ * year has no such end.
+ */
+static const int period_months[] = {
+	[EXPIRY_END_OF_MONTH] = 1,
+	[EXPIRY_END_OF_QUARTER] = 3,
+	[EXPIRY_END_OF_HALF] = 6,
+	[EXPIRY_END_OF_YEAR] = 12
 };
 
-/* A literal being read, cut into lower-case words. */
-typedef struct Reader
-{
-	char	  **words;
-	int			count;
-	int			next;			/* the first word not yet understood */
-	char	   *complaint;		/* what was wrong, once something was */
-} Reader;
+/* The longest term, 1000 years. */
+#define MOST_MONTHS	12000
+#define MOST_DAYS	365242
+
+/* The fixed days: from 1 January of the year 1 to 31 December of 9999. */
+#define FIRST_DATE	1721426
+#define LAST_DATE	5373484
 
 PG_FUNCTION_INFO_V1(expiry_policy_in);
 PG_FUNCTION_INFO_V1(expiry_policy_out);
@@ -74,197 +63,54 @@ PG_FUNCTION_INFO_V1(expiry_policy_ne);
 PG_FUNCTION_INFO_V1(expiry_policy_hash);
 PG_FUNCTION_INFO_V1(expiry_policy_hash_extended);
 PG_FUNCTION_INFO_V1(expires_at);
+PG_FUNCTION_INFO_V1(lot_expires_at);
 
-/* Cut a text at its blanks and fold ASCII letters to lower case. */
-static void
-read_words(Reader *reader, const char *text)
+/* Whether there is such a term at all. */
+bool
+jifen_term_is_present(const ExpiryTerm *term)
 {
-	char	   *c = pstrdup(text);
-
-	reader->words = palloc((strlen(text) / 2 + 1) * sizeof(char *));
-	reader->count = 0;
-	reader->next = 0;
-	reader->complaint = NULL;
-
-	for (;;)
-	{
-		while (*c == ' ' || (*c >= '\t' && *c <= '\r'))
-			*c++ = '\0';
-		if (*c == '\0')
-			return;
-		reader->words[reader->count++] = c;
-		for (; *c != '\0' && *c != ' ' && (*c < '\t' || *c > '\r'); c++)
-		{
-			if (*c >= 'A' && *c <= 'Z')
-				*c += 'a' - 'A';
-		}
-	}
+	return term->count != 0 || term->end_of != EXPIRY_END_NONE;
 }
 
-/* The next word, or "" at the end. */
-static const char *
-peek(const Reader *reader)
+/* Whether a term that counts units does so for more than 1000 years. */
+bool
+jifen_term_is_too_long(const ExpiryTerm *term)
 {
-	return reader->next < reader->count ? reader->words[reader->next] : "";
-}
+	const UnitLength *unit = &units[term->unit];
 
-/* Step over the next word if it is this one. */
-static bool
-accept_word(Reader *reader, const char *word)
-{
-	if (strcmp(peek(reader), word) != 0)
-		return false;
-	reader->next++;
-	return true;
+	Assert(term->unit != EXPIRY_DATE);
+	return term->count > (unit->months > 0 ? MOST_MONTHS / unit->months :
+						  MOST_DAYS / unit->days);
 }
 
 /*
- * Read a count of digits alone; zero and what no term can hold come back as
- * they are (the latter capped), for the caller to judge with the unit.
+ * The same term in months or, where it has none, in days, with one way to say
+ * the calendar year.
  */
-static bool
-read_count(Reader *reader, int32 *count)
+static ExpiryTerm
+term_meaning(const ExpiryTerm *term)
 {
-	const char *word = peek(reader);
+	const UnitLength *unit = &units[term->unit];
+	ExpiryTerm	meaning = *term;
 
-	if (*word == '\0')
+	if (term->count != 0 && term->unit != EXPIRY_DATE)
 	{
-		reader->complaint = reader->next == 0 ?
-			pstrdup("The text is blank.") :
-			psprintf("Nothing follows \"%s\".",
-					 reader->words[reader->next - 1]);
-		return false;
+		meaning.unit = unit->months > 0 ? EXPIRY_MONTH : EXPIRY_DAY;
+		meaning.count *= unit->months > 0 ? unit->months : unit->days;
 	}
-
-	*count = 0;
-	for (const char *c = word; *c != '\0'; c++)
-	{
-		if (*c < '0' || *c > '9')
-		{
-			reader->complaint = psprintf("\"%s\" is not a whole number%s.",
-										 word,
-										 reader->next == 0 ? " or \"never\"" : "");
-			return false;
-		}
-		*count = Min(*count * 10 + (*c - '0'), 10000000);
-	}
-	reader->next++;
-	return true;
+	if (term->end_of == EXPIRY_END_OF_DECEMBER)
+		meaning.end_of = EXPIRY_END_OF_YEAR;
+	return meaning;
 }
 
-/* Read a unit of time, in the singular or the plural. */
-static bool
-read_unit(Reader *reader, uint8 *unit)
+/* Whether two terms mean the same. */
+bool
+jifen_same_term(const ExpiryTerm *a, const ExpiryTerm *b)
 {
-	if (reader->next == reader->count)
-	{
-		reader->complaint = psprintf("No unit of time follows \"%s\".",
-									 reader->words[reader->next - 1]);
-		return false;
-	}
+	ExpiryTerm	first = term_meaning(a);
+	ExpiryTerm	second = term_meaning(b);
 
-	for (uint8 i = 0; i < lengthof(units); i++)
-	{
-		if (accept_word(reader, units[i].singular) ||
-			accept_word(reader, units[i].plural))
-		{
-			*unit = i;
-			return true;
-		}
-	}
-	reader->complaint = psprintf("\"%s\" is not a unit of time.",
-								 peek(reader));
-	return false;
-}
-
-/* Read what follows "end". */
-static bool
-read_end(Reader *reader, uint8 *end_of)
-{
-	if (accept_word(reader, "of"))
-	{
-		for (uint8 i = EXPIRY_END_OF_MONTH; i < lengthof(ends); i++)
-		{
-			if (accept_word(reader, ends[i].name))
-			{
-				*end_of = i;
-				return true;
-			}
-		}
-	}
-	reader->complaint = psprintf("\"end\" needs \"of month\", \"of quarter\", "
-								 "\"of half\" or \"of year\" after it%s%s%s.",
-								 *peek(reader) ? ", not \"" : "",
-								 peek(reader),
-								 *peek(reader) ? "\"" : "");
-	return false;
-}
-
-/* Read one term into its place in the policy, which must be free. */
-static bool
-read_term(Reader *reader, ExpiryPolicy *policy)
-{
-	ExpiryTerm	term = {0};
-	ExpiryTerm *place;
-	int			start = reader->next;
-
-	if (!read_count(reader, &term.count) || !read_unit(reader, &term.unit))
-		return false;
-
-	if (term.count == 0)
-	{
-		reader->complaint = psprintf("The count in \"%s %s\" is not at least 1.",
-									 reader->words[start],
-									 reader->words[start + 1]);
-		return false;
-	}
-	if (term.count > units[term.unit].most)
-	{
-		reader->complaint = psprintf("\"%s %s\" is longer than 1000 years.",
-									 reader->words[start],
-									 reader->words[start + 1]);
-		return false;
-	}
-
-	place = accept_word(reader, "inactive") ? &policy->inactive :
-		&policy->credit;
-	if (accept_word(reader, "end") && !read_end(reader, &term.end_of))
-		return false;
-
-	if (place->count != 0)
-	{
-		reader->complaint = psprintf("Two terms count from the %s; only one may.",
-									 place == &policy->credit ? "credit" :
-									 "last activity");
-		return false;
-	}
-	*place = term;
-	return true;
-}
-
-/* Read a whole literal; false leaves a complaint. */
-static bool
-read_policy(Reader *reader, ExpiryPolicy *policy)
-{
-	memset(policy, 0, sizeof(ExpiryPolicy));
-
-	if (!accept_word(reader, "never"))
-	{
-		do
-		{
-			if (!read_term(reader, policy))
-				return false;
-		} while (accept_word(reader, "or"));
-	}
-
-	if (reader->next < reader->count)
-	{
-		reader->complaint = psprintf("\"%s\" is not understood after \"%s\".",
-									 peek(reader),
-									 reader->words[reader->next - 1]);
-		return false;
-	}
-	return true;
+	return memcmp(&first, &second, sizeof(ExpiryTerm)) == 0;
 }
 
 /* Text to expiry_policy. */
@@ -273,60 +119,42 @@ expiry_policy_in(PG_FUNCTION_ARGS)
 {
 	char	   *text = PG_GETARG_CSTRING(0);
 	ExpiryPolicy *policy = palloc(sizeof(ExpiryPolicy));
-	Reader		reader;
+	char	   *complaint = jifen_read_expiry_policy(text, policy);
 
-	read_words(&reader, text);
-	if (!read_policy(&reader, policy))
+	if (complaint != NULL)
 		ereturn(fcinfo->context, (Datum) 0,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 				 errmsg("invalid input syntax for type %s: \"%s\"",
 						"expiry_policy", text),
-				 errdetail("%s", reader.complaint),
+				 errdetail("%s", complaint),
 				 errhint("Write for example \"never\", \"12 months\", "
-						 "\"12 months end of month\", "
-						 "\"3 years end of year\", \"18 months inactive\" or "
+						 "\"12 months end of month\", \"end of year\", "
+						 "\"on 2030-12-31\", \"18 months inactive\" or "
 						 "\"48 months or 18 months inactive\".")));
 
 	PG_RETURN_EXPIRY_POLICY_P(policy);
-}
-
-/* Append a term that is present, with " or " where one came before it. */
-static void
-append_term(StringInfo text, const ExpiryTerm *term, const char *clock)
-{
-	const UnitInfo *unit = &units[term->unit];
-
-	if (term->count == 0)
-		return;
-	appendStringInfo(text, "%s%d %s%s", text->len > 0 ? " or " : "",
-					 term->count,
-					 term->count == 1 ? unit->singular : unit->plural,
-					 clock);
-	if (term->end_of != EXPIRY_END_NONE)
-		appendStringInfo(text, " end of %s", ends[term->end_of].name);
-}
-
-/*
- * The canonical literal: lower case, single blanks, the term from the credit
- * first.
- */
-char *
-jifen_expiry_policy_out(const ExpiryPolicy *policy)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	append_term(&text, &policy->credit, "");
-	append_term(&text, &policy->inactive, " inactive");
-	if (text.len == 0)
-		appendStringInfoString(&text, "never");
-	return text.data;
 }
 
 Datum
 expiry_policy_out(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_CSTRING(jifen_expiry_policy_out(PG_GETARG_EXPIRY_POLICY_P(0)));
+}
+
+/* Whether a term could have been read from text, or is absent. */
+static bool
+is_possible(const ExpiryTerm *term)
+{
+	if (term->unit > EXPIRY_DATE ||
+		term->end_of > EXPIRY_END_OF_MEMBERSHIP_YEAR ||
+		(term->clock != EXPIRY_FROM_CREDIT && term->clock != EXPIRY_FROM_ACTIVITY))
+		return false;
+	if (term->unit == EXPIRY_DATE)
+		return term->count >= FIRST_DATE && term->count <= LAST_DATE &&
+			term->end_of == EXPIRY_END_NONE && term->clock == EXPIRY_FROM_CREDIT;
+	if (term->count == 0)
+		return term->unit == EXPIRY_DAY && term->clock == EXPIRY_FROM_CREDIT;
+	return term->count > 0 && !jifen_term_is_too_long(term);
 }
 
 /* Read one term of the binary format; nothing out of range gets in. */
@@ -336,22 +164,20 @@ receive_term(StringInfo buffer, ExpiryTerm *term)
 	term->count = pq_getmsgint(buffer, 4);
 	term->unit = pq_getmsgbyte(buffer);
 	term->end_of = pq_getmsgbyte(buffer);
-	term->zero = 0;
+	term->clock = pq_getmsgint(buffer, 2);
 
-	if (term->unit >= lengthof(units) || term->end_of >= lengthof(ends) ||
-		term->count < 0 || term->count > units[term->unit].most ||
-		(term->count == 0 && (term->unit != 0 || term->end_of != 0)))
+	if (!is_possible(term))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 				 errmsg("invalid binary representation of type %s",
 						"expiry_policy"),
-				 errdetail("A term has count %d, unit %d and end %d.",
-						   term->count, term->unit, term->end_of)));
+				 errdetail("A term has count %d, unit %d, end %d and clock %d.",
+						   term->count, term->unit, term->end_of, term->clock)));
 }
 
 /*
- * Binary format: for the credit's term, then for inactivity's, the count as 4
- * bytes, the unit and the end as one byte each.
+ * Binary format: for the first term, then for the second, the count as 4
+ * bytes, the unit and the end as one byte each, the clock as 2 bytes.
  */
 Datum
 expiry_policy_recv(PG_FUNCTION_ARGS)
@@ -359,8 +185,17 @@ expiry_policy_recv(PG_FUNCTION_ARGS)
 	StringInfo	buffer = (StringInfo) PG_GETARG_POINTER(0);
 	ExpiryPolicy *policy = palloc0(sizeof(ExpiryPolicy));
 
-	receive_term(buffer, &policy->credit);
-	receive_term(buffer, &policy->inactive);
+	receive_term(buffer, &policy->terms[0]);
+	receive_term(buffer, &policy->terms[1]);
+	if (jifen_term_is_present(&policy->terms[1]) &&
+		(!jifen_term_is_present(&policy->terms[0]) ||
+		 policy->terms[0].clock == EXPIRY_FROM_ACTIVITY ||
+		 jifen_same_term(&policy->terms[0], &policy->terms[1])))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("invalid binary representation of type %s",
+						"expiry_policy"),
+				 errdetail("The second term does not go with the first.")));
 	PG_RETURN_EXPIRY_POLICY_P(policy);
 }
 
@@ -370,6 +205,7 @@ send_term(StringInfo buffer, const ExpiryTerm *term)
 	pq_sendint32(buffer, term->count);
 	pq_sendbyte(buffer, term->unit);
 	pq_sendbyte(buffer, term->end_of);
+	pq_sendint16(buffer, term->clock);
 }
 
 Datum
@@ -379,33 +215,27 @@ expiry_policy_send(PG_FUNCTION_ARGS)
 	StringInfoData buffer;
 
 	pq_begintypsend(&buffer);
-	send_term(&buffer, &policy->credit);
-	send_term(&buffer, &policy->inactive);
+	send_term(&buffer, &policy->terms[0]);
+	send_term(&buffer, &policy->terms[1]);
 	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
-}
-
-/* The same term in months or, where it has none, in days. */
-static ExpiryTerm
-term_meaning(const ExpiryTerm *term)
-{
-	const UnitInfo *unit = &units[term->unit];
-	ExpiryTerm	meaning = *term;
-
-	if (term->count == 0)
-		return meaning;
-	meaning.unit = unit->months > 0 ? EXPIRY_MONTH : EXPIRY_DAY;
-	meaning.count *= unit->months > 0 ? unit->months : unit->days;
-	return meaning;
 }
 
 /* What equality and hashing look at, with every byte defined. */
 static ExpiryPolicy
 policy_meaning(const ExpiryPolicy *policy)
 {
-	ExpiryPolicy meaning;
+	ExpiryTerm	first = term_meaning(&policy->terms[0]);
+	ExpiryTerm	second = term_meaning(&policy->terms[1]);
 
-	meaning.credit = term_meaning(&policy->credit);
-	meaning.inactive = term_meaning(&policy->inactive);
+	ExpiryPolicy meaning = {{first, second}};
+
+	/* Two terms from the credit mean the same in either order. */
+	if (jifen_term_is_present(&second) && second.clock == EXPIRY_FROM_CREDIT &&
+		memcmp(&first, &second, sizeof(ExpiryTerm)) > 0)
+	{
+		meaning.terms[0] = second;
+		meaning.terms[1] = first;
+	}
 	return meaning;
 }
 
@@ -450,215 +280,222 @@ expiry_policy_hash_extended(PG_FUNCTION_ARGS)
 							 sizeof(meaning), PG_GETARG_INT64(1));
 }
 
-/* Whether an inactivity term is present. */
+/* Whether a term counts from the last activity. */
 bool
 jifen_policy_has_inactivity(const ExpiryPolicy *policy)
 {
-	return policy->inactive.count != 0;
+	return policy->terms[0].clock == EXPIRY_FROM_ACTIVITY ||
+		policy->terms[1].clock == EXPIRY_FROM_ACTIVITY;
+}
+
+/* Whether it matters when the member joined. */
+bool
+jifen_policy_needs_joining(const ExpiryPolicy *policy)
+{
+	return policy->terms[0].end_of == EXPIRY_END_OF_MEMBERSHIP_YEAR ||
+		policy->terms[1].end_of == EXPIRY_END_OF_MEMBERSHIP_YEAR;
 }
 
 /*
- * The time zone of that name, spelt as the database spells it
- * (pg_get_timezone_name() gives the spelling), or 22023.
- *
- * pg_tzset() takes any POSIX string too, and would read a slip such as "XYZ5"
- * as a zone of its own making.  Such a string always has a digit, and becomes
- * its own name in capitals; a zone that comes from the database has small
- * letters or no digit.  The few old database names of capitals and digits,
- * such as EST5EDT, are POSIX strings as well, mean one thing or the other as
- * the database has them or not, and are refused too.  So are the entries that
- * are no place: the machine's own zone, and the two fillers.
+ * The last day on which the points live by one term: the day that it counts
+ * from plus the term, cut to the end of a shorter month, then moved to the end
+ * of its period where the term asks for it.  False where there is no local day
+ * to count from.
  */
-pg_tz *
-jifen_time_zone(const char *name)
+static bool
+last_day(const ExpiryTerm *term, TimestampTz from, TimestampTz joined_at,
+		 pg_tz *tz, int *day)
 {
-	static const char *const no_place[] = {"localtime", "posixrules", "Factory"};
-	pg_tz	   *tz = pg_tzset(name);
-	bool		recognized = tz != NULL && pg_tz_acceptable(tz);
+	const ExpiryTerm meaning = term_meaning(term);
 
-	if (recognized)
+	if (term->unit == EXPIRY_DATE)
 	{
-		const char *canonical = pg_get_timezone_name(tz);
-
-		if (strpbrk(canonical, "0123456789") != NULL &&
-			strpbrk(canonical, "abcdefghijklmnopqrstuvwxyz") == NULL)
-			recognized = false;
-		for (size_t i = 0; i < lengthof(no_place); i++)
-		{
-			if (strcmp(canonical, no_place[i]) == 0)
-				recognized = false;
-		}
+		*day = term->count;
+		return true;
 	}
 
-	if (!recognized)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("time zone \"%s\" not recognized", name),
-				 errdetail("The server's time zone database has no place of that name."),
-				 errhint("Use the name of a place that pg_timezone_names "
-						 "lists, such as \"Asia/Shanghai\", or \"UTC\".")));
-	return tz;
-}
-
-/* The last day of a month; the year before 1 is 0 */
-static int
-days_in_month(int year, int month)
-{
-	return day_tab[isleap(year) ? 1 : 0][month - 1];
-}
-
-/*
- * The last day on which the points live, as a Julian day: the credit's day
- * plus the term, cut to the end of a shorter month, then moved to the end of
- * its period where the term asks for it.
- */
-static int
-last_day(const ExpiryTerm *term, int year, int month, int day)
-{
-	ExpiryTerm	meaning = term_meaning(term);
-	int			period = ends[term->end_of].months;
-
-	if (meaning.unit == EXPIRY_DAY)
-		j2date(date2j(year, month, day) + meaning.count, &year, &month, &day);
+	if (!jifen_local_day(from, tz, day))
+		return false;
+	if (meaning.unit == EXPIRY_MONTH)
+		*day = jifen_add_months(*day, meaning.count);
 	else
-	{
-		int			months = month - 1 + meaning.count;
+		*day += meaning.count;
 
-		year += months / 12;
-		month = months % 12 + 1;
-		day = Min(day, days_in_month(year, month));
-	}
-
-	if (period > 0)
+	if (term->end_of == EXPIRY_END_OF_MEMBERSHIP_YEAR)
 	{
-		month = (month - 1) / period * period + period;
-		day = days_in_month(year, month);
+		int			joined;
+
+		if (!jifen_local_day(joined_at, tz, &joined))
+			return false;
+		*day = jifen_anniversary_year_end(*day, joined);
 	}
-	return date2j(year, month, day);
+	else if (term->end_of >= EXPIRY_END_OF_JANUARY)
+		*day = jifen_period_end(*day, 12, term->end_of - EXPIRY_END_OF_JANUARY + 1);
+	else if (term->end_of != EXPIRY_END_NONE)
+		*day = jifen_period_end(*day, period_months[term->end_of], 12);
+	return true;
 }
 
+/* Sets of clocks, as bits. */
+#define CLOCK_BIT(clock)	(1 << (clock))
+#define ALL_CLOCKS			(CLOCK_BIT(EXPIRY_FROM_CREDIT) | CLOCK_BIT(EXPIRY_FROM_ACTIVITY))
+
 /*
- * The instant from which on every local time is at or past a local midnight.
- * Midnight is given, and the instant returned, in seconds since 1970; the
- * former as if the zone were UTC.
+ * The earliest instant at which the terms of those clocks let points lapse:
+ * where the local day ends that is the last.  DT_NOEND if there is no such
+ * term.
  *
- * While one offset is in force, local time reaches midnight at one instant.
- * Look at each stretch of one offset around it: the last instant at which
- * local time is still before midnight is where the day really ends.  That is
- * the jump itself where the clock jumps over midnight or over a whole day,
- * the later midnight where it goes back across midnight, and the first one
- * where it goes back to midnight without leaving the new day.
+ * A term whose instant is no timestamp lies after the last one that there is,
+ * so that any other comes first; false where there is no other.
  */
-static pg_time_t
-local_midnight_passed(pg_time_t midnight, pg_tz *tz)
+static bool
+earliest_instant(const ExpiryPolicy *policy, int clocks, TimestampTz from,
+				 TimestampTz joined_at, pg_tz *tz, TimestampTz *result)
 {
-	/* No offset ever came near to this. */
-	const pg_time_t reach = 2 * SECS_PER_DAY;
-	pg_time_t	start = midnight - reach;
-	pg_time_t	passed = start;
+	bool		in_range = true;
+	bool		found = false;
 
-	for (;;)
+	*result = DT_NOEND;
+	for (size_t i = 0; i < lengthof(policy->terms); i++)
 	{
-		pg_time_t	change;
-		pg_time_t	reached;
-		long		offset;
-		long		offset_after;
-		int			is_dst;
-		int			is_dst_after;
-		int			found = pg_next_dst_boundary(&start, &offset, &is_dst,
-												 &change, &offset_after,
-												 &is_dst_after, tz);
+		const ExpiryTerm *term = &policy->terms[i];
+		TimestampTz instant;
+		int			day;
 
-		if (found < 0)
-			elog(ERROR, "could not determine the next change of time zone \"%s\"",
-				 pg_get_timezone_name(tz));
-
-		reached = midnight - offset;
-		if (start < reached)
-			passed = (found > 0 && change < reached) ? change : reached;
-
-		if (found == 0 || change >= midnight + reach)
-			return passed;
-		start = change;
+		if (!jifen_term_is_present(term) || (clocks & CLOCK_BIT(term->clock)) == 0)
+			continue;
+		if (last_day(term, from, joined_at, tz, &day) &&
+			jifen_day_end(day, tz, &instant))
+		{
+			*result = Min(*result, instant);
+			found = true;
+		}
+		else
+			in_range = false;
 	}
+	return found || in_range;
 }
 
 /*
- * The instant from which on a credit of event_at is lapsed in a zone: where
- * the local day ends that is its last.  DT_NOEND for a policy of never.
- * False where that is no timestamp.
- *
- * The policy must not count inactivity.
+ * The instant from which on a credit of from is lapsed by the terms that count
+ * from the credit, for a member who joined at joined_at (of no matter unless
+ * jifen_policy_needs_joining()).  DT_NOEND if there are none.  False if it is
+ * out of range.
  */
 bool
-jifen_last_instant(const ExpiryPolicy *policy, TimestampTz event_at, pg_tz *tz,
-				   TimestampTz *result)
+jifen_credit_instant(const ExpiryPolicy *policy, TimestampTz from,
+					 TimestampTz joined_at, pg_tz *tz, TimestampTz *result)
 {
-	struct pg_tm tm;
-	fsec_t		fsec;
-	int			utc_offset;
-	pg_time_t	passed;
-
-	Assert(!jifen_policy_has_inactivity(policy));
-	*result = DT_NOEND;
-	if (policy->credit.count == 0)
-		return true;
-	if (timestamp2tm(event_at, &utc_offset, &tm, &fsec, NULL, tz) != 0)
-		return false;
-
-	passed = (pg_time_t) (last_day(&policy->credit, tm.tm_year, tm.tm_mon,
-								   tm.tm_mday) + 1 - UNIX_EPOCH_JDATE) *
-		SECS_PER_DAY;
-	passed = local_midnight_passed(passed, tz);
-
-	passed -= (pg_time_t) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) *
-		SECS_PER_DAY;
-	return !pg_mul_s64_overflow(passed, USECS_PER_SEC, result) &&
-		IS_VALID_TIMESTAMP(*result);
+	return earliest_instant(policy, CLOCK_BIT(EXPIRY_FROM_CREDIT), from,
+							joined_at, tz, result);
 }
 
-/*
- * The same, raising 22023 where event_at is infinite, 22008 where the result
- * is no timestamp, and 0A000 for a policy that counts inactivity.
- */
-TimestampTz
-jifen_expires_at(const ExpiryPolicy *policy, TimestampTz event_at, pg_tz *tz)
+/* The same by the term that counts from the last activity. */
+bool
+jifen_inactive_instant(const ExpiryPolicy *policy, TimestampTz activity_at,
+					   TimestampTz joined_at, pg_tz *tz, TimestampTz *result)
 {
-	TimestampTz result;
+	return earliest_instant(policy, CLOCK_BIT(EXPIRY_FROM_ACTIVITY),
+							activity_at, joined_at, tz, result);
+}
 
-	if (TIMESTAMP_NOT_FINITE(event_at))
+/* The earlier of the two, where no activity follows the credit. */
+bool
+jifen_last_instant(const ExpiryPolicy *policy, TimestampTz from,
+				   TimestampTz joined_at, pg_tz *tz, TimestampTz *result)
+{
+	return earliest_instant(policy, ALL_CLOCKS, from, joined_at, tz, result);
+}
+
+/* Raise 22023 for an argument that is infinite. */
+static void
+check_finite(const char *name, TimestampTz at)
+{
+	if (TIMESTAMP_NOT_FINITE(at))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("event_at must be finite"),
-				 errdetail("It is %s.", timestamptz_to_str(event_at)),
+				 errmsg("%s must be finite", name),
+				 errdetail("It is %s.", timestamptz_to_str(at)),
 				 errhint("Give a finite instant.")));
+}
 
-	if (jifen_policy_has_inactivity(policy))
+/* expires_at(policy, event_at, time_zone, joined_at) */
+Datum
+expires_at(PG_FUNCTION_ARGS)
+{
+	ExpiryPolicy *policy;
+	TimestampTz event_at;
+	TimestampTz joined_at = 0;
+	TimestampTz result;
+	pg_tz	   *tz;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	policy = PG_GETARG_EXPIRY_POLICY_P(0);
+	event_at = PG_GETARG_TIMESTAMPTZ(1);
+	tz = jifen_time_zone(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+
+	check_finite("event_at", event_at);
+	if (!PG_ARGISNULL(3))
+	{
+		joined_at = PG_GETARG_TIMESTAMPTZ(3);
+		check_finite("joined_at", joined_at);
+	}
+	else if (jifen_policy_needs_joining(policy))
 		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("expiry by inactivity is not supported yet"),
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("joined_at must not be null"),
 				 errdetail("The expiry policy is \"%s\".",
 						   jifen_expiry_policy_out(policy)),
-				 errhint("Use a policy that counts from the credit alone, "
-						 "such as \"12 months\".")));
+				 errhint("Give the instant at which the member joined.")));
 
-	if (!jifen_last_instant(policy, event_at, tz, &result))
+	if (!jifen_last_instant(policy, event_at, joined_at, tz, &result))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("expiry out of range"),
 				 errdetail("The last day would end after the last timestamp "
 						   "that there is.")));
-	return result;
+	PG_RETURN_TIMESTAMPTZ(result);
 }
 
-/* expires_at(policy, event_at, time_zone) */
-Datum
-expires_at(PG_FUNCTION_ARGS)
+/*
+ * Where the clock of a lot stands whose credit terms count from one instant and
+ * whose inactive term from the later of that and another: not before
+ * expires_at.  What would end after the last timestamp does not end.
+ */
+TimestampTz
+jifen_clock_instant(const ExpiryPolicy *policy, TimestampTz expires_at,
+					TimestampTz counts_from, TimestampTz active_at,
+					TimestampTz joined_at, pg_tz *tz)
 {
-	ExpiryPolicy *policy = PG_GETARG_EXPIRY_POLICY_P(0);
-	TimestampTz event_at = PG_GETARG_TIMESTAMPTZ(1);
-	char	   *time_zone = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	TimestampTz from_credit;
+	TimestampTz from_activity;
 
-	PG_RETURN_TIMESTAMPTZ(jifen_expires_at(policy, event_at,
-										   jifen_time_zone(time_zone)));
+	if (!jifen_credit_instant(policy, counts_from, joined_at, tz, &from_credit))
+		from_credit = DT_NOEND;
+	if (!jifen_inactive_instant(policy, Max(counts_from, active_at), joined_at, tz,
+								&from_activity))
+		from_activity = DT_NOEND;
+	return Max(expires_at, Min(from_credit, from_activity));
+}
+
+/*
+ * lot_expires_at(expires_at, expiry, counts_from, active_at, joined_at,
+ *				  time_zone)
+ */
+Datum
+lot_expires_at(PG_FUNCTION_ARGS)
+{
+	TimestampTz expires_at;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	expires_at = PG_GETARG_TIMESTAMPTZ(0);
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(5))
+		PG_RETURN_TIMESTAMPTZ(expires_at);
+	PG_RETURN_TIMESTAMPTZ(jifen_clock_instant(PG_GETARG_EXPIRY_POLICY_P(1), expires_at,
+											  PG_GETARG_TIMESTAMPTZ(2),
+											  PG_ARGISNULL(3) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(3),
+											  PG_ARGISNULL(4) ? PG_GETARG_TIMESTAMPTZ(2) : PG_GETARG_TIMESTAMPTZ(4),
+											  jifen_time_zone(text_to_cstring(PG_GETARG_TEXT_PP(5)))));
 }

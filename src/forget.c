@@ -9,20 +9,20 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "argument.h"
 #include "chain.h"
 #include "plan.h"
 #include "storage.h"
-#include "tables.h"
 
 PG_FUNCTION_INFO_V1(refuse_change);
 PG_FUNCTION_INFO_V1(forget_member);
 
 /*
- * True while forget_member() runs its own UPDATE of entry, whose trigger sets
- * it back.
+ * True while forget_member() runs an UPDATE of its own of a guarded table,
+ * whose trigger sets it back.
  */
 static bool erasing = false;
 
@@ -40,10 +40,31 @@ static JifenStatement erase_entries = {
 	1, {INT8OID}
 };
 
+static JifenStatement erase_notices = {
+	"update jifen.notice set message = null"
+	" where account_id = $1 and message is not null",
+	1, {INT8OID}
+};
+
 static JifenStatement erase_status_changes = {
 	"update jifen.status_change set reason = null"
 	" where account_id = $1 and reason is not null",
 	1, {INT8OID}
+};
+
+/* extend_expiry() locks its row before accounts. */
+static JifenStatement lock_extensions = {
+	"select from jifen.extension"
+	" where program_id = (select program_id from jifen.program where code = $1) and $2 = any (members)"
+	" order by extension_id for no key update",
+	2, {TEXTOID, TEXTOID}
+};
+
+static JifenStatement erase_from_extensions = {
+	"update jifen.extension x set members = array_replace(x.members, $2, a.member)"
+	" from jifen.account a"
+	" where a.account_id = $1 and x.program_id = a.program_id and $2 = any (x.members)",
+	2, {INT8OID, TEXTOID}
 };
 
 static JifenStatement erase_member = {
@@ -58,26 +79,38 @@ static JifenStatement erase_member = {
 	5, {INT8OID, BYTEAOID, INT8OID, TEXTOID, TEXTOID}
 };
 
-/* Whether the statement updates reason and details of entry and nothing else. */
+/* Whether the statement updates what is personal in a guarded table and nothing else. */
 static bool
 is_erasure(const TriggerData *trigger)
 {
-	const int	columns[] = {Anum_entry_reason, Anum_entry_details};
-	Bitmapset  *personal = NULL;
+	static const struct
+	{
+		const char *table;
+		const char *column;
+	}			personal[] = {
+		{"entry", "reason"},
+		{"entry", "details"},
+		{"notice", "message"}
+	};
+	Bitmapset  *columns = NULL;
 
-	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ||
-		strcmp(RelationGetRelationName(trigger->tg_relation), "entry") != 0)
+	if (!TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		return false;
-	for (int i = 0; i < (int) lengthof(columns); i++)
-		personal = bms_add_member(personal, columns[i] - FirstLowInvalidHeapAttributeNumber);
-	return bms_equal(trigger->tg_updatedcols, personal);
+	for (int i = 0; i < (int) lengthof(personal); i++)
+	{
+		if (strcmp(RelationGetRelationName(trigger->tg_relation), personal[i].table) == 0)
+			columns = bms_add_member(columns,
+									 get_attnum(RelationGetRelid(trigger->tg_relation), personal[i].column) -
+									 FirstLowInvalidHeapAttributeNumber);
+	}
+	return columns != NULL && bms_equal(trigger->tg_updatedcols, columns);
 }
 
 /*
  * refuse_change(what, hint) returns trigger
  *
- * Raises 42501 for all but the one UPDATE by forget_member(), which no SQL
- * can announce.
+ * Raises 42501 for all but the UPDATEs by forget_member(), which no SQL can
+ * announce.
  */
 Datum
 refuse_change(PG_FUNCTION_ARGS)
@@ -116,6 +149,7 @@ forget_member(PG_FUNCTION_ARGS)
 	Datum		program;
 	Datum		member;
 	Datum		values[5];
+	Datum		names[2];
 	Datum		result;
 	JifenAccount *account;
 	uint64		nsaved;
@@ -126,6 +160,9 @@ forget_member(PG_FUNCTION_ARGS)
 	jifen_require_argument(fcinfo, 2, "reason");
 
 	SPI_connect();
+	names[0] = program;
+	names[1] = member;
+	jifen_execute(&lock_extensions, names, NULL, false, 0);
 	account = jifen_lock_account(program, member);
 	values[0] = Int64GetDatum(account->account_id);
 	values[1] = jifen_new_salt();
@@ -140,6 +177,8 @@ forget_member(PG_FUNCTION_ARGS)
 		if (jifen_execute(&erase_entries, values, NULL, false, 0) != nsaved)
 			elog(ERROR, "account " INT64_FORMAT " changed while it was locked",
 				 account->account_id);
+		erasing = true;
+		jifen_execute(&erase_notices, values, NULL, false, 0);
 	}
 	PG_FINALLY();
 	{
@@ -149,6 +188,8 @@ forget_member(PG_FUNCTION_ARGS)
 	jifen_execute(&erase_status_changes, values, NULL, false, 0);
 	jifen_execute(&erase_member, values, NULL, false, 0);
 	result = SPI_datumTransfer(jifen_get_datum(0, 1), false, -1);
+	names[0] = values[0];
+	jifen_execute(&erase_from_extensions, names, NULL, false, 0);
 	SPI_finish();
 	PG_RETURN_DATUM(result);
 }

@@ -35,8 +35,7 @@ static JifenStatement load_targets = {
  * themselves or, of a capture, by its hold, and in repayment of their debt.
  */
 static JifenStatement load_taken = {
-	"select w.account_id, c.seq, c.expires_at, c.available_at, l.remaining,"
-	"       coalesce(c.issued_at, c.event_at), c.source, w.seq, x.amount"
+	"select " JIFEN_CREDIT_COLUMNS ", w.seq, x.amount"
 	" from unnest($1, $2) w (account_id, seq)"
 	" cross join lateral ("
 	"   select a.lot_seq, sum(a.amount) as amount from ("
@@ -72,8 +71,7 @@ static JifenStatement load_transfer_ins = {
 };
 
 static JifenStatement load_own_lots = {
-	"select w.account_id, c.seq, c.expires_at, c.available_at, l.remaining,"
-	"       coalesce(c.issued_at, c.event_at), c.source"
+	"select " JIFEN_CREDIT_COLUMNS
 	" from unnest($1, $2) w (account_id, seq)"
 	" cross join lateral (select * from jifen.entry"
 	"   where account_id = w.account_id and seq = w.seq offset 0) c"
@@ -83,15 +81,14 @@ static JifenStatement load_own_lots = {
 
 /* All credits in spending order; an extension's is what it took of another lot. */
 static JifenStatement load_credits = {
-	"select e.account_id, e.seq, e.expires_at, e.available_at, l.remaining,"
-	"       coalesce(e.issued_at, e.event_at), e.source, e.event_at,"
-	"       case when e.kind <> 'extend' then e.amount else"
+	"select " JIFEN_CREDIT_COLUMNS ", c.event_at,"
+	"       case when c.kind <> 'extend' then c.amount else"
 	"         (select sum(amount) from jifen.allocation"
-	"          where account_id = e.account_id and seq = e.seq) end"
-	" from jifen.entry e"
-	" left join jifen.lot l on l.account_id = $1 and l.expires_at = e.expires_at and l.seq = e.seq"
-	" where e.account_id = $1 and e.expires_at is not null"
-	" order by e.expires_at, e.seq",
+	"          where account_id = c.account_id and seq = c.seq) end"
+	" from jifen.entry c"
+	" left join jifen.lot l on l.account_id = $1 and l.expires_at = c.expires_at and l.seq = c.seq"
+	" where c.account_id = $1 and c.expires_at is not null"
+	" order by c.expires_at, c.seq",
 	1, {INT8OID}
 };
 
@@ -258,10 +255,10 @@ jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entr
 		for (uint64 row = 0; row < n; row++)
 		{
 			JifenAccount *account = jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1));
-			JifenTarget *target = jifen_find_target(account, jifen_get_int64(row, 8));
+			JifenTarget *target = jifen_find_target(account, jifen_get_int64(row, 10));
 
 			jifen_add_taken(&target->taken, &target->ntaken,
-							jifen_add_lot_of_row(account, row, true), jifen_get_int64(row, 9));
+							jifen_add_lot_of_row(account, row, true), jifen_get_int64(row, 11));
 		}
 	}
 	if (credits.n > 0)
@@ -272,6 +269,7 @@ jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entr
 			jifen_add_lot_of_row(jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1)),
 								 row, true);
 	}
+	jifen_wind_loaded(accounts, naccounts, &jifen_everything);
 }
 
 /* Loads both sides of a transfer: what was taken, and all credits of it. */
@@ -318,29 +316,23 @@ expires_at_of(const CreditTime *credits, uint64 n, int64 seq)
 	return found->expires_at;
 }
 
-/*
- * Loads all credits of the account, all uses of them, and what expiry has
- * booked.  What was decided on the account must be stored.
- */
-void
-jifen_load_history(JifenAccount *account)
+/* Loads all credits of the account, all uses of them, and what expiry has booked. */
+static void
+load_lots_in_history(JifenAccount *account)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id)};
 	CreditTime *credits;
 	uint64		ncredits;
 	uint64		n;
 
-	if (account->has_history)
-		return;
-	Assert(account->nstored == account->nentries);
 	ncredits = jifen_execute(&load_credits, values, NULL, false, 0);
 	credits = palloc_extended((ncredits + 1) * sizeof(CreditTime), MCXT_ALLOC_HUGE);
 	for (uint64 row = 0; row < ncredits; row++)
 	{
 		JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
 
-		lot->credited_at = jifen_get_time(row, 8);
-		lot->size = jifen_get_int64(row, 9);
+		lot->credited_at = jifen_get_time(row, 10);
+		lot->size = jifen_get_int64(row, 11);
 		credits[row] = (CreditTime)
 		{
 			lot->seq, lot->expires_at
@@ -371,5 +363,39 @@ jifen_load_history(JifenAccount *account)
 		jifen_add_booked(account, &booked);
 	}
 	account->has_all_lots = true;
+	account->has_moving_lots = true;
 	account->has_history = true;
+}
+
+/*
+ * Loads what has become of all credits of the account and, where it has moving
+ * lots or will have, all activities.  What was decided on the account must be
+ * stored.
+ */
+void
+jifen_load_history(JifenAccount *account, bool with_activities)
+{
+	with_activities |= account->due_at != JIFEN_NO_TIME;
+	if (account->has_history && (account->has_activities || !with_activities))
+		return;
+	Assert(account->nstored == account->nentries);
+	if (!account->has_history)
+		load_lots_in_history(account);
+	if (with_activities && !account->has_activities)
+		jifen_load_activities(account, &jifen_everything);
+	jifen_wind_loaded(&account, 1, &jifen_everything);
+}
+
+/*
+ * Loads the history of those of the accounts that have moving lots and holds
+ * due by then: points that return to a lot may find that it has lapsed.
+ */
+void
+jifen_load_for_due_holds(JifenAccount **accounts, int n, TimestampTz due)
+{
+	for (int a = 0; a < n; a++)
+	{
+		if (accounts[a]->due_at != JIFEN_NO_TIME && jifen_has_due_hold(accounts[a], due))
+			jifen_load_history(accounts[a], true);
+	}
 }

@@ -31,7 +31,6 @@ jifen_post_hold(JifenAccount *account, JifenPosting *posting)
 	entry = &account->entries[account->nentries - 1];
 	entry->is_own = true;
 	entry->until = posting->until;
-	account->last_activity_at = Max(account->last_activity_at, posting->event_at);
 
 	hold.seq = seq;
 	hold.event_at = posting->event_at;
@@ -69,7 +68,7 @@ give_up(JifenAccount *account, JifenHold *hold, PointAmount amount,
 	entry = jifen_add_entry(account, JIFEN_RELEASE, 0, -amount, 0, event_at, posting);
 	entry->is_own = is_own;
 	entry->hold_seq = hold->seq;
-	jifen_give_back(account, hold->taken, hold->ntaken, amount);
+	jifen_give_back(account, hold->taken, hold->ntaken, amount, hold->seq);
 	hold->amount = 0;
 	jifen_expire_given(account, event_at);
 	jifen_repay_debts(account, event_at);
@@ -123,7 +122,6 @@ jifen_post_capture(JifenAccount *account, JifenPosting *posting)
 	entry->is_own = true;
 	entry->hold_seq = hold->seq;
 	hold->amount = 0;
-	account->last_activity_at = Max(account->last_activity_at, posting->event_at);
 	if (rest > 0)
 		give_up(account, hold, rest, posting->event_at, NULL, false);
 	return NULL;
@@ -139,6 +137,17 @@ jifen_post_release(JifenAccount *account, JifenPosting *posting)
 		return refusal;
 	give_up(account, hold, hold->amount, posting->event_at, posting, true);
 	return NULL;
+}
+
+bool
+jifen_has_due_hold(const JifenAccount *account, TimestampTz as_of)
+{
+	for (int i = 0; i < account->nholds; i++)
+	{
+		if (account->holds[i].amount > 0 && account->holds[i].until <= as_of)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -164,9 +173,12 @@ jifen_post_due_holds(JifenAccount *account, TimestampTz as_of)
 				due = hold;
 		}
 		if (due == NULL)
-			return ndue;
+			break;
 		Assert(due->has_taken);
 		give_up(account, due, due->amount, due->until, NULL, false);
 		ndue++;
 	}
+	if (ndue > 0)
+		jifen_settle_moving(account);
+	return ndue;
 }

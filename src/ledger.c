@@ -161,33 +161,6 @@ import(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(post_entry(fcinfo, "import"));
 }
 
-/* Begins the rows of a function that returns a set. */
-static Tuplestorestate *
-begin_rows(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext caller;
-	Tuplestorestate *rows;
-
-	if (result == NULL || !IsA(result, ReturnSetInfo) ||
-		(result->allowedModes & SFRM_Materialize) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("set-valued function called in context that cannot accept a set"),
-				 errdetail("The function returns rows."),
-				 errhint("Call it in FROM.")));
-	caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL, tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	*tupdesc = CreateTupleDescCopy(*tupdesc);
-	rows = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
-	result->returnMode = SFRM_Materialize;
-	result->setResult = rows;
-	result->setDesc = *tupdesc;
-	MemoryContextSwitchTo(caller);
-	return rows;
-}
-
 /*
  * transfer(program, from_member, to_member, amount, reference,
  *			idempotency_key, reason, event_at, details) returns setof entry
@@ -196,7 +169,7 @@ Datum
 transfer(PG_FUNCTION_ARGS)
 {
 	TupleDesc	tupdesc;
-	Tuplestorestate *rows = begin_rows(fcinfo, &tupdesc);
+	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
 	JifenPosting posting;
 	Datum		values[2];
 	uint64		n;
@@ -264,7 +237,7 @@ Datum
 post(PG_FUNCTION_ARGS)
 {
 	TupleDesc	tupdesc;
-	Tuplestorestate *rows = begin_rows(fcinfo, &tupdesc);
+	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
 	JifenPosting *postings;
 	JifenPosting *refused;
 	bool		skip;

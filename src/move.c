@@ -45,6 +45,7 @@ jifen_add_entry(JifenAccount *account, JifenKind kind, PointAmount amount,
 				const JifenPosting *posting)
 {
 	JifenEntry	entry = {0};
+	JifenTrace	trace = jifen_trace_of_kind(kind);
 
 	account->balance = jifen_add(account->balance, amount);
 	account->held = jifen_add(account->held, held);
@@ -53,6 +54,17 @@ jifen_add_entry(JifenAccount *account, JifenKind kind, PointAmount amount,
 	Assert(account->held >= 0 && account->debt >= 0);
 
 	entry.seq = ++account->last_seq;
+	if (trace != JIFEN_NO_TRACE)
+	{
+		JifenActivity activity = {event_at, entry.seq, 1 << trace};
+
+		account->last_at[trace] = Max(account->last_at[trace], event_at);
+		if (account->has_activities && trace != JIFEN_TRACE_EXPIRE)
+		{
+			JIFEN_APPEND(account, activities, &activity);
+			account->activities_in_order = false;
+		}
+	}
 	entry.kind = kind;
 	entry.amount = amount;
 	entry.held = held;
@@ -68,15 +80,21 @@ jifen_add_entry(JifenAccount *account, JifenKind kind, PointAmount amount,
 	return JIFEN_APPEND(account, entries, &entry);
 }
 
-/* The latest entry becomes a credit: a lot of its own. */
+/*
+ * The latest entry becomes a credit: a lot of its own, which lapses by the
+ * clock.
+ */
 JifenLot *
 jifen_add_own_lot(JifenAccount *account, JifenEntry *entry, PointAmount amount,
-				  TimestampTz expires_at, TimestampTz available_at)
+				  const JifenClock *clock, TimestampTz available_at)
 {
 	JifenLot	lot = {0};
 	JifenLot   *added;
 
-	entry->expires_at = lot.expires_at = expires_at;
+	entry->expires_at = lot.expires_at = clock->expires_at;
+	entry->rule = lot.rule = clock->rule;
+	lot.rule_no = clock->rule ? clock->rule->rule_no : 0;
+	entry->expiry = lot.expiry = clock->expiry;
 	entry->available_at = lot.available_at = available_at;
 	lot.seq = entry->seq;
 	lot.remaining = lot.size = amount;
@@ -84,9 +102,40 @@ jifen_add_own_lot(JifenAccount *account, JifenEntry *entry, PointAmount amount,
 	lot.has_origin = true;
 	lot.issued_at = entry->issued_at == JIFEN_NO_TIME ? entry->event_at : entry->issued_at;
 	lot.source = entry->source;
+	lot.counts_from = lot.issued_at;
 	added = jifen_add_lot(account, &lot);
 	count_given(account, added, amount);
+	if (added->rule)
+	{
+		jifen_wind_lot(account, added);
+		account->due_at = account->due_at == JIFEN_NO_TIME ? added->lapses_at :
+			Min(account->due_at, added->lapses_at);
+	}
 	return added;
+}
+
+static int
+compare_due(const void *a, const void *b)
+{
+	const JifenLot *first = *(JifenLot *const *) a;
+	const JifenLot *second = *(JifenLot *const *) b;
+
+	return jifen_compare_lots(first->due_at, first->seq, second->due_at, second->seq);
+}
+
+/* The account's lots in spending order. */
+JifenLot  **
+jifen_spending_order(JifenAccount *account)
+{
+	JifenLot  **lots = palloc_extended(Max(account->nlots, 1) * sizeof(JifenLot *),
+									   MCXT_ALLOC_HUGE);
+
+	for (int i = 0; i < account->nlots; i++)
+		lots[i] = &account->lots[i];
+	/* Without moving lots they are in order. */
+	if (account->due_at != JIFEN_NO_TIME)
+		qsort(lots, account->nlots, sizeof(JifenLot *), compare_due);
+	return lots;
 }
 
 /*
@@ -126,28 +175,23 @@ compare_uses(const void *a, const void *b)
 static bool
 is_spendable(const JifenLot *lot, TimestampTz at)
 {
-	return lot->available_at <= at && at < lot->expires_at;
+	return lot->available_at <= at && at < lot->lapses_at;
 }
 
 /*
- * Works out what a debit at that time may take of each lot.  From the
- * account's latest event on, that is what remains of a spendable lot.  With
- * history it is the least that was left at any time since, expiry apart.  The
- * own lot counts whether or not it is spendable.
+ * Works out what may be taken of each lot at that time, spendable or not.  From
+ * the account's latest event on, that is what remains.  With history it is the
+ * least that was left at any time since, expiry apart.
  */
-static void
-judge(JifenAccount *account, TimestampTz at, const JifenLot *own)
+void
+jifen_judge(JifenAccount *account, TimestampTz at)
 {
 	int			u = 0;
 
 	if (!account->has_history)
 	{
 		for (int i = 0; i < account->nlots; i++)
-		{
-			JifenLot   *lot = &account->lots[i];
-
-			lot->takeable = lot == own || is_spendable(lot, at) ? lot->remaining : 0;
-		}
+			account->lots[i].takeable = account->lots[i].remaining;
 		return;
 	}
 
@@ -171,32 +215,37 @@ judge(JifenAccount *account, TimestampTz at, const JifenLot *own)
 				left = jifen_sub(left, account->uses[u++].amount);
 		}
 		least = Min(least, left);
-		lot->takeable = lot->credited_at <= at && (lot == own || is_spendable(lot, at)) ?
-			Max(least, 0) : 0;
+		lot->takeable = lot->credited_at <= at ? Max(least, 0) : 0;
 	}
 	Assert(u == account->nuses);
 }
 
 /* Whether what is known of the lots is enough to choose amount from. */
 bool
-jifen_lots_suffice(const JifenAccount *account, PointAmount amount, TimestampTz at)
+jifen_lots_suffice(JifenAccount *account, PointAmount amount, TimestampTz at)
 {
+	JifenLot  **lots;
+	bool		suffice = false;
+
 	if (account->has_all_lots || account->has_history)
 		return true;
-	for (int i = 0; i < account->nlots && account->known_to != JIFEN_NO_TIME; i++)
+	if (account->known_to == JIFEN_NO_TIME || at < account->known_from)
+		return false;
+	lots = jifen_spending_order(account);
+	for (int i = 0; i < account->nlots && !suffice; i++)
 	{
-		const JifenLot *lot = &account->lots[i];
+		const JifenLot *lot = lots[i];
 
-		if (jifen_compare_lots(lot->expires_at, lot->seq,
+		if (jifen_compare_lots(lot->due_at, lot->seq,
 							   account->known_to, account->known_to_seq) > 0)
 			break;
 		if (!is_spendable(lot, at))
 			continue;
-		if (lot->remaining >= amount)
-			return at >= account->known_from;
+		suffice = lot->remaining >= amount;
 		amount -= lot->remaining;
 	}
-	return false;
+	pfree(lots);
+	return suffice;
 }
 
 /*
@@ -207,19 +256,23 @@ PointAmount
 jifen_choose(JifenAccount *account, PointAmount amount, TimestampTz at,
 			 const JifenLot *own, PointAmount *takes)
 {
-	judge(account, at, own);
+	JifenLot  **lots = jifen_spending_order(account);
+
+	jifen_judge(account, at);
 	for (int pass = own ? 0 : 1; pass < 2; pass++)
 	{
 		for (int i = 0; i < account->nlots && amount > 0; i++)
 		{
-			const JifenLot *lot = &account->lots[i];
+			const JifenLot *lot = lots[i];
+			PointAmount part = Min(amount, lot->takeable);
 
-			if ((lot == own) != (pass == 0))
+			if ((lot == own) != (pass == 0) || (lot != own && !is_spendable(lot, at)))
 				continue;
-			takes[i] = Min(amount, lot->takeable);
-			amount -= takes[i];
+			takes[lot - account->lots] = part;
+			amount -= part;
 		}
 	}
+	pfree(lots);
 	return amount;
 }
 
@@ -248,39 +301,21 @@ reduce_taken(JifenTarget *target, const JifenLot *lot, PointAmount amount)
 	}
 }
 
+/* Expiries that were booked, in the order in which they happened. */
+void
+jifen_order_booked(JifenAccount *account)
+{
+	qsort(account->booked, account->nbooked, sizeof(JifenBookedExpiry), compare_booked);
+}
+
 /*
- * Gives back to the lots what the chosen takes need beyond what remains and
- * what expiry has booked since: an entry for each expiry concerned, at that
- * expiry's own time, so that it is as if only the rest had lapsed.  The expiry
- * that happened first gives back first, or a lot could be short in between.
+ * Gives back to the lots what of each expiry booked, which are in order, is no
+ * longer so: an entry for each expiry concerned, at that expiry's own time, so
+ * that it is as if only the rest had lapsed.
  */
 void
-jifen_reinstate_booked(JifenAccount *account, const PointAmount *takes)
+jifen_reinstate_booked(JifenAccount *account, const PointAmount *returns)
 {
-	PointAmount *returns;
-	PointAmount *missing;
-	bool		is_missing = false;
-
-	for (int i = 0; i < account->nlots && !is_missing; i++)
-		is_missing = takes[i] > account->lots[i].remaining;
-	if (!is_missing)
-		return;
-
-	returns = palloc0(Max(account->nbooked, 1) * sizeof(PointAmount));
-	missing = palloc0(account->nlots * sizeof(PointAmount));
-	for (int i = 0; i < account->nlots; i++)
-		missing[i] = Max(takes[i] - account->lots[i].remaining, 0);
-	qsort(account->booked, account->nbooked, sizeof(JifenBookedExpiry), compare_booked);
-	for (int b = 0; b < account->nbooked; b++)
-	{
-		const JifenLot *lot = jifen_find_lot(account, account->booked[b].expires_at,
-											 account->booked[b].lot_seq);
-		int			i = lot - account->lots;
-
-		returns[b] = Min(missing[i], account->booked[b].amount);
-		missing[i] -= returns[b];
-	}
-
 	for (int b = 0, next; b < account->nbooked; b = next)
 	{
 		int64		expire_seq = account->booked[b].expire_seq;
@@ -314,6 +349,40 @@ jifen_reinstate_booked(JifenAccount *account, const PointAmount *takes)
 	}
 }
 
+/*
+ * Gives back to the lots what the chosen takes need beyond what remains and
+ * what expiry has booked since.  The expiry that happened first gives back
+ * first, or a lot could be short in between.
+ */
+void
+jifen_reinstate_taken(JifenAccount *account, const PointAmount *takes)
+{
+	PointAmount *returns;
+	PointAmount *missing;
+	bool		is_missing = false;
+
+	for (int i = 0; i < account->nlots && !is_missing; i++)
+		is_missing = takes[i] > account->lots[i].remaining;
+	if (!is_missing)
+		return;
+
+	returns = palloc0(Max(account->nbooked, 1) * sizeof(PointAmount));
+	missing = palloc0(account->nlots * sizeof(PointAmount));
+	for (int i = 0; i < account->nlots; i++)
+		missing[i] = Max(takes[i] - account->lots[i].remaining, 0);
+	jifen_order_booked(account);
+	for (int b = 0; b < account->nbooked; b++)
+	{
+		const JifenLot *lot = jifen_find_lot(account, account->booked[b].expires_at,
+											 account->booked[b].lot_seq);
+		int			i = lot - account->lots;
+
+		returns[b] = Min(missing[i], account->booked[b].amount);
+		missing[i] -= returns[b];
+	}
+	jifen_reinstate_booked(account, returns);
+}
+
 /* The account's latest entry takes what was chosen. */
 void
 jifen_take(JifenAccount *account, const PointAmount *takes)
@@ -326,27 +395,47 @@ jifen_take(JifenAccount *account, const PointAmount *takes)
 }
 
 /*
- * The account's latest entry gives amount back to the lots that it was taken
- * from, last in spending order first, which leaves what taking less would
- * have left.
+ * The account's latest entry gives amount back to the lots that the entry of
+ * that seq took it from, last in spending order first, which leaves
+ * what taking less would have left.
  */
 void
 jifen_give_back(JifenAccount *account, JifenTaken *taken, int ntaken,
-				PointAmount amount)
+				PointAmount amount, int64 seq)
 {
+	int		   *places = jifen_order_of_taking(account, taken, ntaken, seq);
+
 	for (int i = ntaken - 1; i >= 0 && amount > 0; i--)
 	{
-		PointAmount part = Min(amount, taken[i].amount);
+		JifenTaken *from = &taken[places[i]];
+		PointAmount part = Min(amount, from->amount);
 
 		if (part <= 0)
 			continue;
-		jifen_allocate(account, jifen_find_lot(account, taken[i].expires_at, taken[i].seq),
-					   -part);
-		taken[i].amount -= part;
+		jifen_allocate(account, jifen_find_lot(account, from->expires_at, from->seq), -part);
+		from->amount -= part;
 		amount -= part;
 	}
+	pfree(places);
 	if (amount > 0)
 		elog(ERROR, "entry took fewer points than are to be given back");
+}
+
+/* The lots lapsed by event_at that this step gave something, by their expiry. */
+static JifenLot **
+lapsed_given(JifenAccount *account, TimestampTz event_at, int *n)
+{
+	JifenLot  **lots = palloc_extended(Max(account->nlots, 1) * sizeof(JifenLot *),
+									   MCXT_ALLOC_HUGE);
+
+	*n = 0;
+	for (int i = 0; i < account->nlots; i++)
+	{
+		if (account->lots[i].lapses_at <= event_at && given_to(account, &account->lots[i]) > 0)
+			lots[(*n)++] = &account->lots[i];
+	}
+	qsort(lots, *n, sizeof(JifenLot *), jifen_compare_lapses);
+	return lots;
 }
 
 /*
@@ -356,65 +445,71 @@ jifen_give_back(JifenAccount *account, JifenTaken *taken, int ntaken,
 void
 jifen_expire_given(JifenAccount *account, TimestampTz event_at)
 {
-	for (int i = 0, next; i < account->nlots && account->lots[i].expires_at <= event_at; i = next)
+	int			n;
+	JifenLot  **lots = lapsed_given(account, event_at, &n);
+
+	for (int i = 0, next; i < n; i = next)
 	{
-		TimestampTz instant = account->lots[i].expires_at;
 		PointAmount amount = 0;
 		int64		seq;
 
-		for (next = i; next < account->nlots && account->lots[next].expires_at == instant; next++)
-			amount = jifen_add(amount, Max(given_to(account, &account->lots[next]), 0));
-		if (amount == 0)
-			continue;
+		for (next = i; next < n && lots[next]->lapses_at == lots[i]->lapses_at; next++)
+			amount = jifen_add(amount, given_to(account, lots[next]));
 		seq = jifen_add_entry(account, JIFEN_EXPIRE, -amount, 0, 0, event_at, NULL)->seq;
 		for (int j = i; j < next; j++)
 		{
-			JifenLot   *lot = &account->lots[j];
+			JifenLot   *lot = lots[j];
 			JifenBookedExpiry booked = {event_at, seq, lot->expires_at, lot->seq,
 			given_to(account, lot)};
 
-			if (booked.amount <= 0)
-				continue;
 			jifen_allocate(account, lot, booked.amount);
 			if (account->has_history)
 				jifen_add_booked(account, &booked);
 		}
 	}
+	pfree(lots);
+}
+
+/*
+ * That much of the lot goes on in a lot that lapses by the clock and keeps
+ * when and by which channel its points were issued.  Returns the entry.
+ */
+JifenEntry *
+jifen_extend_lot(JifenAccount *account, JifenLot *lot, PointAmount amount,
+				 TimestampTz event_at, const JifenClock *clock, const JifenPosting *posting)
+{
+	JifenEntry *entry = jifen_add_entry(account, JIFEN_EXTEND, 0, 0, 0, event_at, posting);
+
+	Assert(lot->has_origin);
+	entry->issued_at = lot->issued_at;
+	entry->source = lot->source;
+	entry->until = lot->due_at;
+	jifen_allocate(account, lot, amount);
+	jifen_add_own_lot(account, entry, amount, clock, Max(event_at, lot->available_at));
+	return entry;
 }
 
 /*
  * What this step gave to lots that have lapsed by event_at moves to lots that
- * lapse at expires_at: an entry for each of them, so that each keeps when and
- * by which channel its points were issued.
+ * lapse by the clock.
  */
 void
-jifen_extend_given(JifenAccount *account, TimestampTz event_at,
-				   TimestampTz expires_at)
+jifen_extend_given(JifenAccount *account, TimestampTz event_at, const JifenClock *clock)
 {
-	int			nlapsed = 0;
-	JifenTaken *lapsed = palloc(Max(account->nlots, 1) * sizeof(JifenTaken));
+	int			n;
+	JifenLot  **lots = lapsed_given(account, event_at, &n);
+	JifenTaken *lapsed = palloc(Max(n, 1) * sizeof(JifenTaken));
 
-	for (int i = 0; i < account->nlots && account->lots[i].expires_at <= event_at; i++)
+	for (int i = 0; i < n; i++)
+		lapsed[i] = (JifenTaken)
 	{
-		const JifenLot *lot = &account->lots[i];
-
-		if (given_to(account, lot) > 0)
-			lapsed[nlapsed++] = (JifenTaken)
-		{
-			lot->expires_at, lot->seq, given_to(account, lot)
-		};
-	}
-	for (int i = 0; i < nlapsed; i++)
-	{
-		JifenEntry *entry = jifen_add_entry(account, JIFEN_EXTEND, 0, 0, 0, event_at, NULL);
-		JifenLot   *lot = jifen_find_lot(account, lapsed[i].expires_at, lapsed[i].seq);
-
-		Assert(lot->has_origin);
-		entry->issued_at = lot->issued_at;
-		entry->source = lot->source;
-		jifen_allocate(account, lot, lapsed[i].amount);
-		jifen_add_own_lot(account, entry, lapsed[i].amount, expires_at, event_at);
-	}
+		lots[i]->expires_at, lots[i]->seq, given_to(account, lots[i])
+	};
+	for (int i = 0; i < n; i++)
+		jifen_extend_lot(account, jifen_find_lot(account, lapsed[i].expires_at, lapsed[i].seq),
+						 lapsed[i].amount, event_at, clock, NULL);
+	pfree(lapsed);
+	pfree(lots);
 }
 
 /*
@@ -433,14 +528,14 @@ jifen_repay_debts(JifenAccount *account, TimestampTz event_at)
 		JifenTarget *target = jifen_find_target(account, account->debts[d].seq);
 		PointAmount amount = 0;
 		JifenEntry *entry;
+		JifenLot  **lots;
 
+		lots = jifen_spending_order(account);
 		for (int i = 0; i < account->nlots && amount < account->debts[d].remaining; i++)
 		{
-			const JifenLot *lot = &account->lots[i];
-
-			if (at < lot->expires_at)
+			if (at < lots[i]->lapses_at)
 				amount += Min(account->debts[d].remaining - amount,
-							  Max(given_to(account, lot), 0));
+							  Max(given_to(account, lots[i]), 0));
 		}
 		if (amount == 0)
 			continue;
@@ -451,15 +546,14 @@ jifen_repay_debts(JifenAccount *account, TimestampTz event_at)
 		account->debts[d].remaining -= amount;
 		for (int i = 0; i < account->nlots && amount > 0; i++)
 		{
-			JifenLot   *lot = &account->lots[i];
-			PointAmount part = Min(amount, Max(given_to(account, lot), 0));
+			PointAmount part = Min(amount, Max(given_to(account, lots[i]), 0));
 
-			if (part == 0 || at >= lot->expires_at)
+			if (part == 0 || at >= lots[i]->lapses_at)
 				continue;
-			jifen_allocate(account, lot, part);
+			jifen_allocate(account, lots[i], part);
 			amount -= part;
 			if (target)
-				jifen_add_taken(&target->taken, &target->ntaken, lot, part);
+				jifen_add_taken(&target->taken, &target->ntaken, lots[i], part);
 		}
 	}
 }

@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -27,6 +28,16 @@ static const char *const planner_settings[] = {
 	"enable_material",
 	"jit",
 };
+
+/*
+ * The columns of the row that was looked at last; NULL row: none.  A row is
+ * taken apart once, however many of its columns are wanted.  Forgotten before
+ * and after a statement: what it calls may look at rows of its own, whose
+ * memory a row of its result may then be in.
+ */
+static HeapTuple row_apart;
+static Datum row_values[JIFEN_MAX_COLUMNS];
+static bool row_nulls[JIFEN_MAX_COLUMNS];
 
 /* Enters a nest level of settings under which only index plans are made. */
 static int
@@ -90,6 +101,14 @@ forget_unless(JifenStatement *statement, CachedPlan *plan)
 		source->gplan->is_valid = false;
 }
 
+static void
+forget_result(void)
+{
+	SPI_freetuptable(SPI_tuptable);
+	SPI_tuptable = NULL;
+	row_apart = NULL;
+}
+
 /*
  * Runs the statement to its end, or for at most limit rows (0: all); they are
  * in SPI_tuptable until the next one runs.  Changing settings costs more than
@@ -102,8 +121,7 @@ jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
 	CachedPlan *plan;
 	int			result;
 
-	SPI_freetuptable(SPI_tuptable);
-	SPI_tuptable = NULL;
+	forget_result();
 	prepare(statement);
 	plan = valid_plan(statement);
 	if (plan == NULL)
@@ -120,6 +138,7 @@ jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
 								  read_only, (long) limit);
 		forget_unless(statement, plan);
 	}
+	row_apart = NULL;
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
 			 SPI_result_code_string(result));
@@ -150,23 +169,47 @@ jifen_open_cursor(JifenStatement *statement, const Datum *values, bool read_only
 	return portal;
 }
 
+/* The next rows of the cursor, at most so many; returns how many there are. */
+uint64
+jifen_fetch(Portal portal, long n)
+{
+	forget_result();
+	SPI_cursor_fetch(portal, true, n);
+	row_apart = NULL;
+	return SPI_processed;
+}
+
+void
+jifen_close_cursor(Portal portal)
+{
+	forget_result();
+	SPI_cursor_close(portal);
+}
+
+static void
+take_apart(uint64 row)
+{
+	HeapTuple	tuple = SPI_tuptable->vals[row];
+
+	if (tuple == row_apart)
+		return;
+	Assert(SPI_tuptable->tupdesc->natts <= JIFEN_MAX_COLUMNS);
+	heap_deform_tuple(tuple, SPI_tuptable->tupdesc, row_values, row_nulls);
+	row_apart = tuple;
+}
+
 Datum
 jifen_get_datum(uint64 row, int column)
 {
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[row],
-									  SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? (Datum) 0 : value;
+	take_apart(row);
+	return row_nulls[column - 1] ? (Datum) 0 : row_values[column - 1];
 }
 
 bool
 jifen_is_null(uint64 row, int column)
 {
-	bool		isnull;
-
-	(void) SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
-	return isnull;
+	take_apart(row);
+	return row_nulls[column - 1];
 }
 
 int64

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #define JIFEN_MAX_PARAMETERS 6
+#define JIFEN_MAX_COLUMNS 64
 
 /* A statement and, from its first use on, its saved plan. */
 typedef struct JifenStatement
@@ -26,6 +27,9 @@ extern uint64 jifen_execute(JifenStatement *statement, const Datum *values,
 							uint64 limit);
 extern Portal jifen_open_cursor(JifenStatement *statement, const Datum *values,
 								bool read_only);
+
+extern uint64 jifen_fetch(Portal portal, long n);
+extern void jifen_close_cursor(Portal portal);
 
 /*
  * Columns of a row of the latest result, rows from 0 and columns from 1; what

@@ -439,3 +439,17 @@ apportion(PG_FUNCTION_ARGS)
 											 element_type, length, by_value,
 											 alignment));
 }
+
+/* Points of many accounts may be more than a point_amount holds. */
+Datum
+jifen_numeric_of_int128(int128 value)
+{
+	const int64 base = INT64CONST(1000000000000000000);
+	Datum		high = NumericGetDatum(int64_to_numeric((int64) (value / base)));
+	Datum		low = NumericGetDatum(int64_to_numeric((int64) (value % base)));
+
+	return DirectFunctionCall2(numeric_add,
+							   DirectFunctionCall2(numeric_mul, high,
+												   NumericGetDatum(int64_to_numeric(base))),
+							   low);
+}

@@ -68,4 +68,6 @@ jifen_mul(PointAmount a, int64 factor)
 	return result;
 }
 
+extern Datum jifen_numeric_of_int128(int128 value);
+
 #endif							/* JIFEN_POINT_AMOUNT_H */

@@ -57,7 +57,7 @@ refuse_insufficient(const JifenAccount *account, PointAmount asked, TimestampTz 
 
 		if (account->has_history && lot->credited_at > at)
 			continue;
-		if (lot->expires_at <= at)
+		if (lot->lapses_at <= at)
 			lapsed = jifen_add(lapsed, lot->remaining);
 		else if (lot->available_at > at)
 			pending = jifen_add(pending, lot->remaining);
@@ -75,29 +75,65 @@ refuse_insufficient(const JifenAccount *account, PointAmount asked, TimestampTz 
 						psprintf("Ask for at most the available points; balance() shows them."));
 }
 
-/* When points credited at that time lapse under the policy. */
+/*
+ * By which clock points issued at that time lapse under the policy, with the
+ * member active at the other.
+ */
 JifenRefusal *
-jifen_reckon_expiry(const ExpiryPolicy *policy, TimestampTz from,
-					const JifenProgram *program, TimestampTz *result)
+jifen_reckon_expiry(const JifenAccount *account, const ExpiryPolicy *policy,
+					TimestampTz from, TimestampTz active_at, JifenClock *clock)
 {
-	if (jifen_policy_has_inactivity(policy))
-		return jifen_refuse(ERRCODE_FEATURE_NOT_SUPPORTED,
-							psprintf("expiry by inactivity is not supported yet"),
-							psprintf("The expiry policy is \"%s\".", jifen_expiry_policy_out(policy)),
-							psprintf("Use a policy that counts from the credit alone, such as \"12 months\"."));
-	if (!jifen_last_instant(policy, from, program->time_zone, result))
+	const JifenProgram *program = account->program;
+	pg_tz	   *tz = program->rule.time_zone;
+	TimestampTz from_credit;
+	TimestampTz from_activity;
+	bool		in_range = jifen_credit_instant(policy, from, account->opened_at, tz, &from_credit);
+
+	if (!in_range)
+		from_credit = DT_NOEND;
+	if (!jifen_inactive_instant(policy, Max(from, active_at), account->opened_at, tz, &from_activity))
+	{
+		from_activity = DT_NOEND;
+		in_range = false;
+	}
+	clock->expires_at = Min(from_credit, from_activity);
+	if (!in_range && clock->expires_at == DT_NOEND)
 		return jifen_refuse(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE,
 							psprintf("expiry out of range"),
 							psprintf("The expiry policy is \"%s\"; the last day would end after the last timestamp that there is.",
 									 jifen_expiry_policy_out(policy)),
 							psprintf("Use a shorter policy, or never."));
+	clock->rule = jifen_is_moving(program, policy) ? &program->rule : NULL;
+	clock->expiry = jifen_policy_has_inactivity(policy) ? policy : NULL;
 	return NULL;
 }
 
-/* When a credit's points lapse and from when on they can be spent. */
+/* When the member was active last, as far as is known, by the time of the posting. */
+static TimestampTz
+active_by(JifenAccount *account, const JifenPosting *posting)
+{
+	const JifenRule *rule = &account->program->rule;
+
+	if (rule->activity & (1 << jifen_trace_of_kind(posting->kind)))
+		return posting->event_at;
+	return jifen_activity_by(account, rule, posting->event_at);
+}
+
+JifenRefusal *
+jifen_refuse_lapsed(TimestampTz available_at, TimestampTz expires_at)
+{
+	return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+						psprintf("points would lapse by the time they become available"),
+						psprintf("They would be available from %s and lapse at %s.",
+								 pstrdup(timestamptz_to_str(available_at)),
+								 pstrdup(timestamptz_to_str(expires_at))),
+						psprintf("Give an earlier available_at or a longer expiry policy."));
+}
+
+/* By which clock a credit's points lapse and from when on they can be spent. */
 static JifenRefusal *
-reckon_times(const JifenAccount *account, const JifenPosting *posting,
-			 TimestampTz *expires_at, TimestampTz *available_at)
+reckon_times(JifenAccount *account, const JifenPosting *posting,
+			 JifenClock *clock, TimestampTz *available_at)
 {
 	const ExpiryPolicy *policy = posting->expiry ? posting->expiry : &account->program->expiry;
 	bool		is_issued = jifen_is_given(posting, JIFEN_GIVEN_ISSUED_AT);
@@ -120,32 +156,32 @@ reckon_times(const JifenAccount *account, const JifenPosting *posting,
 									 pstrdup(timestamptz_to_str(*available_at))),
 							psprintf("Leave available_at out for points that are available at once."));
 	if (jifen_is_given(posting, JIFEN_GIVEN_EXPIRES_AT))
-		*expires_at = posting->expires_at;
+	{
+		clock->expires_at = posting->expires_at;
+		clock->rule = account->program->rule.notice_days > 0 ? &account->program->rule : NULL;
+		clock->expiry = NULL;
+	}
 	else
-		refusal = jifen_reckon_expiry(policy, is_issued ? posting->issued_at : posting->event_at,
-									  account->program, expires_at);
-	if (refusal == NULL && *available_at >= *expires_at)
-		refusal = jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
-							   psprintf("points would lapse by the time they become available"),
-							   psprintf("They would be available from %s and lapse at %s.",
-										pstrdup(timestamptz_to_str(*available_at)),
-										pstrdup(timestamptz_to_str(*expires_at))),
-							   psprintf("Give an earlier available_at or a longer expiry policy."));
+		refusal = jifen_reckon_expiry(account, policy,
+									  is_issued ? posting->issued_at : posting->event_at,
+									  active_by(account, posting), clock);
+	if (refusal == NULL && *available_at >= clock->expires_at)
+		refusal = jifen_refuse_lapsed(*available_at, clock->expires_at);
 	return refusal;
 }
 
 /*
  * A credit - an earn, an import or a goodwill adjustment - becomes a lot of
- * its own under the policy frozen in expires_at, and repays debts first.
+ * its own under the policy frozen in its clock, and repays debts first.
  */
 JifenRefusal *
 jifen_post_credit(JifenAccount *account, JifenPosting *posting)
 {
 	PointAmount balance;
-	TimestampTz expires_at;
+	JifenClock	clock;
 	TimestampTz available_at;
 	JifenEntry *entry;
-	JifenRefusal *refusal = reckon_times(account, posting, &expires_at, &available_at);
+	JifenRefusal *refusal = reckon_times(account, posting, &clock, &available_at);
 
 	if (refusal)
 		return refusal;
@@ -163,9 +199,7 @@ jifen_post_credit(JifenAccount *account, JifenPosting *posting)
 		jifen_is_given(posting, JIFEN_GIVEN_QUALIFYING);
 	entry->qualifying = jifen_is_given(posting, JIFEN_GIVEN_QUALIFYING) ?
 		posting->qualifying : posting->amount;
-	jifen_add_own_lot(account, entry, posting->amount, expires_at, available_at);
-	if (posting->kind == JIFEN_EARN)
-		account->last_activity_at = Max(account->last_activity_at, posting->event_at);
+	jifen_add_own_lot(account, entry, posting->amount, &clock, available_at);
 	jifen_repay_debts(account, posting->event_at);
 	return NULL;
 }
@@ -222,7 +256,7 @@ jifen_take_points(JifenAccount *account, JifenPosting *posting, JifenKind kind,
 									 program->overdraft_limit),
 							psprintf("Take back less, or raise the program's overdraft_limit."));
 
-	jifen_reinstate_booked(account, takes);
+	jifen_reinstate_taken(account, takes);
 	entry = jifen_add_entry(account, kind, is_hold ? 0 : -amount, is_hold ? amount : 0,
 							missing, posting->event_at, posting);
 	*entry_seq = entry->seq;
@@ -250,7 +284,6 @@ jifen_post_redeem(JifenAccount *account, JifenPosting *posting)
 	if (refusal)
 		return refusal;
 	added_entry(account, seq)->is_own = true;
-	account->last_activity_at = Max(account->last_activity_at, posting->event_at);
 	return NULL;
 }
 
@@ -294,7 +327,6 @@ jifen_post_transfer(JifenAccount *account, JifenAccount *receiver, JifenPosting 
 	entry->is_own = true;
 	entry->counter_account_id = receiver->account_id;
 	entry->counter_seq = receiver->last_seq + 1;
-	account->last_activity_at = Max(account->last_activity_at, posting->event_at);
 
 	first = entry->first_allocation;
 	next = first + entry->nallocations;
@@ -302,8 +334,9 @@ jifen_post_transfer(JifenAccount *account, JifenAccount *receiver, JifenPosting 
 	{
 		const JifenAllocation *taken = &account->allocations[first + i];
 		const JifenLot *lot;
+		JifenClock	clock;
 
-		/* Allocations are in spending order, as the lots are. */
+		/* Allocations are in the order of the lots. */
 		while (account->lots[l].seq != taken->lot_seq)
 			l++;
 		lot = &account->lots[l];
@@ -316,37 +349,12 @@ jifen_post_transfer(JifenAccount *account, JifenAccount *receiver, JifenPosting 
 		entry->counter_seq = out_seq;
 		entry->source = lot->source;
 		entry->issued_at = lot->issued_at;
-		jifen_add_own_lot(receiver, entry, taken->amount, lot->expires_at, posting->event_at);
+		clock = (JifenClock)
+		{
+			lot->due_at, lot->rule, lot->expiry
+		};
+		jifen_add_own_lot(receiver, entry, taken->amount, &clock, posting->event_at);
 		jifen_repay_debts(receiver, posting->event_at);
 	}
 	return NULL;
-}
-
-/*
- * Books what has lapsed by as_of: one entry for each expiry instant, at that
- * instant.  All lots that have lapsed by then must be loaded.  An account of
- * any status can lapse.
- */
-void
-jifen_post_expiry(JifenAccount *account, TimestampTz as_of)
-{
-	for (int i = 0, next; i < account->nlots; i = next)
-	{
-		TimestampTz instant = account->lots[i].expires_at;
-		PointAmount amount = 0;
-
-		if (instant > as_of)
-			break;
-		for (next = i; next < account->nlots && account->lots[next].expires_at == instant; next++)
-			amount = jifen_add(amount, account->lots[next].remaining);
-		if (amount == 0)
-			continue;
-
-		jifen_add_entry(account, JIFEN_EXPIRE, -amount, 0, 0, instant, NULL);
-		for (int j = i; j < next; j++)
-		{
-			if (account->lots[j].remaining > 0)
-				jifen_allocate(account, &account->lots[j], account->lots[j].remaining);
-		}
-	}
 }

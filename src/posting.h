@@ -2,8 +2,8 @@
  * posting.h
  *	  An account in memory, what is asked of it, and what was decided.
  *
- * load.c and history.c fill a JifenAccount; posting.c, hold.c and reverse.c
- * decide on it with the means of book.c and move.c; store.c stores what
+ * lock.c, load.c and history.c fill a JifenAccount; posting.c, hold.c, reverse.c and
+ * lapse.c decide on it with the means of book.c and move.c; store.c stores what
  * changed.  Nothing here knows a table.
  */
 #ifndef JIFEN_POSTING_H
@@ -13,7 +13,9 @@
 
 #include "access/htup.h"
 #include "common/sha2.h"
+#include "nodes/pg_list.h"
 #include "pgtime.h"
+#include "storage/itemptr.h"
 #include "utils/timestamp.h"
 
 #include "expiry_policy.h"
@@ -40,6 +42,25 @@ typedef enum JifenKind
 	JIFEN_EXTEND
 } JifenKind;
 
+/*
+ * The kinds of which an account keeps when the latest happened.  All but
+ * expire can count as activity, by the program's choice.
+ */
+typedef enum JifenTrace
+{
+	JIFEN_TRACE_EARN,
+	JIFEN_TRACE_REDEEM,
+	JIFEN_TRACE_EXPIRE,
+	JIFEN_TRACE_ADJUST,
+	JIFEN_TRACE_HOLD,
+	JIFEN_TRACE_CAPTURE,
+	JIFEN_TRACE_TRANSFER_OUT,
+	JIFEN_TRACE_TRANSFER_IN,
+	JIFEN_TRACE_IMPORT,
+	JIFEN_TRACES,
+	JIFEN_NO_TRACE = JIFEN_TRACES
+} JifenTrace;
+
 /* What happens where points are taken back that the member has spent. */
 typedef enum JifenOverdraft
 {
@@ -48,12 +69,22 @@ typedef enum JifenOverdraft
 	JIFEN_OVERDRAFT_FORGIVE
 } JifenOverdraft;
 
+/* A row of expiry_rule: what a lot whose expiry can move keeps to. */
+typedef struct JifenRule
+{
+	int16		rule_no;
+	pg_tz	   *time_zone;
+	int			activity;		/* bits by JifenTrace */
+	int32		notice_days;	/* 0: none */
+} JifenRule;
+
 /* The rules of an account's program that a decision needs. */
 typedef struct JifenProgram
 {
 	int32		program_id;
 	char	   *code;
-	pg_tz	   *time_zone;
+	JifenRule	rule;			/* the present one */
+	List	   *rules;			/* of JifenRule: others that were needed */
 	ExpiryPolicy expiry;
 	bool		auto_open;
 	JifenOverdraft overdraft;
@@ -63,13 +94,30 @@ typedef struct JifenProgram
 } JifenProgram;
 
 /*
+ * When a credit's points lapse: at that instant or, where there is a rule, not
+ * before it; see lapse.c.
+ */
+typedef struct JifenClock
+{
+	TimestampTz expires_at;
+	const JifenRule *rule;		/* NULL: the expiry cannot move */
+	const ExpiryPolicy *expiry; /* NULL: expires_at says it all */
+} JifenClock;
+
+/*
  * What is unspent of one credit.  A lot whose remaining differs from stored
  * is inserted (stored = 0), updated or deleted (remaining = 0) by store.c.
  */
 typedef struct JifenLot
 {
 	int64		seq;			/* of the credit */
-	TimestampTz expires_at;
+	TimestampTz expires_at;		/* with seq, which lot */
+	int16		rule_no;		/* of a moving lot, else 0 */
+	const JifenRule *rule;		/* the rule of that number, once it is loaded */
+	const ExpiryPolicy *expiry; /* as in JifenClock */
+	TimestampTz counts_from;	/* of a moving lot */
+	TimestampTz due_at;			/* by its clock; orders spending */
+	TimestampTz lapses_at;		/* then, or later for want of a notice */
 	TimestampTz available_at;
 	PointAmount stored;			/* in the table; 0: no row */
 	PointAmount remaining;		/* after what was decided so far */
@@ -81,6 +129,7 @@ typedef struct JifenLot
 	bool		has_origin;		/* the next two are loaded */
 	TimestampTz issued_at;		/* when its points were issued first */
 	Datum		source;			/* of the credit, 0: null */
+	ItemPointerData row;		/* its place in the table, if known */
 } JifenLot;
 
 /* How much of a lot an entry took, net of what was given back since. */
@@ -109,6 +158,22 @@ typedef struct JifenBookedExpiry
 	int64		lot_seq;
 	PointAmount amount;
 } JifenBookedExpiry;
+
+/* When the member did something that may count as activity. */
+typedef struct JifenActivity
+{
+	TimestampTz event_at;
+	int64		seq;
+	int			trace;			/* a bit by JifenTrace */
+} JifenActivity;
+
+/* A notice on record that the lot lapses at that instant of its clock. */
+typedef struct JifenNotice
+{
+	int64		lot_seq;
+	TimestampTz due_at;
+	TimestampTz sent_at;
+} JifenNotice;
 
 /* An open hold. */
 typedef struct JifenHold
@@ -166,8 +231,10 @@ typedef struct JifenEntry
 	PointAmount balance;		/* after it */
 	TimestampTz event_at;
 	TimestampTz expires_at;		/* of a credit, else JIFEN_NO_TIME */
+	const JifenRule *rule;		/* of a moving credit, else NULL */
+	const ExpiryPolicy *expiry; /* of a moving credit, as in JifenClock */
 	TimestampTz available_at;	/* of a credit, else JIFEN_NO_TIME */
-	TimestampTz until;			/* of a hold, else JIFEN_NO_TIME */
+	TimestampTz until;			/* of a hold or extend, else JIFEN_NO_TIME */
 	TimestampTz issued_at;		/* JIFEN_NO_TIME: at event_at */
 	int64		reverses_seq;	/* 0: none, as in the next four */
 	int64		hold_seq;
@@ -211,20 +278,25 @@ typedef struct JifenAccount
 	PointAmount held;
 	PointAmount debt;
 	int64		last_seq;
-	TimestampTz last_activity_at;	/* JIFEN_NO_TIME: none yet */
 	TimestampTz last_event_at;	/* JIFEN_NO_TIME: none yet */
+	TimestampTz opened_at;
+	TimestampTz due_at;			/* as the column; JIFEN_NO_TIME: null */
+	TimestampTz stored_due_at;	/* in the table */
+	TimestampTz last_at[JIFEN_TRACES];	/* JIFEN_NO_TIME: none yet */
 	JifenHash	head_hash;		/* of the latest entry stored, if any */
 	bytea	   *salt;			/* NULL: none */
 
 	/*
-	 * Lots in spending order.  Known are all open ones (has_all_lots), else
-	 * those from known_from on as far as the lot of known_to, and whichever
-	 * others were needed.
+	 * Lots by (expires_at, seq), which is spending order where none is
+	 * moving.  Known are all open ones (has_all_lots), else the moving ones
+	 * (has_moving_lots) and, of the others, those from known_from on as far
+	 * as the lot of known_to, and whichever else were needed.
 	 */
 	JifenLot   *lots;
 	int			nlots;
 	int			maxlots;
 	bool		has_all_lots;
+	bool		has_moving_lots;
 	TimestampTz known_from;
 	TimestampTz known_to;		/* JIFEN_NO_TIME: nothing is known */
 	int64		known_to_seq;
@@ -241,6 +313,20 @@ typedef struct JifenAccount
 	JifenBookedExpiry *booked;
 	int			nbooked;
 	int			maxbooked;
+
+	/*
+	 * With all activities, the past of the clocks is known too, else only how
+	 * those of open lots stand.
+	 */
+	bool		has_activities;
+	JifenActivity *activities;
+	int			nactivities;
+	int			maxactivities;
+	bool		activities_in_order;	/* by event_at */
+	bool		has_notices;
+	JifenNotice *notices;		/* of the lots in memory */
+	int			nnotices;
+	int			maxnotices;
 
 	JifenHold  *holds;			/* by (until, seq) where it matters */
 	int			nholds;
@@ -317,6 +403,7 @@ typedef struct JifenPosting
 	HeapTupleHeader first;		/* the entry of the same key, NULL: none */
 	TimestampTz first_event_at; /* when that was asked to happen */
 	bool		repeats_key;	/* of an earlier posting of the batch */
+	bool		is_late;		/* it happened before what is booked */
 	JifenRefusal *refusal;
 	bool		is_done;
 	int64		entry_seq;
@@ -340,6 +427,7 @@ jifen_is_given(const JifenPosting *posting, int argument)
 /* book.c */
 extern const char *jifen_kind_name(JifenKind kind);
 extern JifenKind jifen_kind_from_name(const char *name);
+extern JifenTrace jifen_trace_of_kind(JifenKind kind);
 extern JifenRefusal *jifen_refuse(int sqlerrcode, char *message, char *detail, char *hint);
 extern void *jifen_grown(void *array, int used, int *allotted, Size element);
 extern int	jifen_compare_lots(TimestampTz expires_at, int64 seq,
@@ -365,27 +453,36 @@ extern JifenEntry *jifen_add_entry(JifenAccount *account, JifenKind kind,
 								   PointAmount debt, TimestampTz event_at,
 								   const JifenPosting *posting);
 extern JifenLot *jifen_add_own_lot(JifenAccount *account, JifenEntry *entry,
-								   PointAmount amount, TimestampTz expires_at,
+								   PointAmount amount, const JifenClock *clock,
 								   TimestampTz available_at);
+extern JifenLot **jifen_spending_order(JifenAccount *account);
 extern void jifen_allocate(JifenAccount *account, JifenLot *lot, PointAmount amount);
-extern bool jifen_lots_suffice(const JifenAccount *account, PointAmount amount,
+extern bool jifen_lots_suffice(JifenAccount *account, PointAmount amount,
 							   TimestampTz at);
 extern PointAmount jifen_choose(JifenAccount *account, PointAmount amount,
 								TimestampTz at, const JifenLot *own, PointAmount *takes);
-extern void jifen_reinstate_booked(JifenAccount *account, const PointAmount *takes);
+extern void jifen_order_booked(JifenAccount *account);
+extern void jifen_reinstate_booked(JifenAccount *account, const PointAmount *returns);
+extern void jifen_reinstate_taken(JifenAccount *account, const PointAmount *takes);
 extern void jifen_take(JifenAccount *account, const PointAmount *takes);
 extern void jifen_give_back(JifenAccount *account, JifenTaken *taken, int ntaken,
-							PointAmount amount);
+							PointAmount amount, int64 seq);
 extern void jifen_expire_given(JifenAccount *account, TimestampTz event_at);
+extern void jifen_judge(JifenAccount *account, TimestampTz at);
+extern JifenEntry *jifen_extend_lot(JifenAccount *account, JifenLot *lot, PointAmount amount,
+									TimestampTz event_at, const JifenClock *clock,
+									const JifenPosting *posting);
 extern void jifen_extend_given(JifenAccount *account, TimestampTz event_at,
-							   TimestampTz expires_at);
+							   const JifenClock *clock);
 extern void jifen_repay_debts(JifenAccount *account, TimestampTz event_at);
 
 /* posting.c */
 extern JifenRefusal *jifen_require_open(const JifenAccount *account);
 extern JifenRefusal *jifen_refuse_overflow(const JifenAccount *account, PointAmount amount);
-extern JifenRefusal *jifen_reckon_expiry(const ExpiryPolicy *policy, TimestampTz from,
-										 const JifenProgram *program, TimestampTz *result);
+extern JifenRefusal *jifen_refuse_lapsed(TimestampTz available_at, TimestampTz expires_at);
+extern JifenRefusal *jifen_reckon_expiry(const JifenAccount *account, const ExpiryPolicy *policy,
+										 TimestampTz from, TimestampTz active_at,
+										 JifenClock *clock);
 extern JifenRefusal *jifen_take_points(JifenAccount *account, JifenPosting *posting,
 									   JifenKind kind, PointAmount amount,
 									   const JifenLot *own, bool may_owe, int64 *entry_seq);
@@ -394,12 +491,26 @@ extern JifenRefusal *jifen_post_redeem(JifenAccount *account, JifenPosting *post
 extern JifenRefusal *jifen_post_penalty(JifenAccount *account, JifenPosting *posting);
 extern JifenRefusal *jifen_post_transfer(JifenAccount *account, JifenAccount *receiver,
 										 JifenPosting *posting);
+
+/* lapse.c */
+extern bool jifen_is_moving(const JifenProgram *program, const ExpiryPolicy *policy);
+extern TimestampTz jifen_latest_activity(const JifenAccount *account, const JifenRule *rule);
+extern TimestampTz jifen_activity_by(JifenAccount *account, const JifenRule *rule, TimestampTz at);
+extern void jifen_wind_lot(JifenAccount *account, JifenLot *lot);
+extern void jifen_wind_lots(JifenAccount *account);
+extern TimestampTz jifen_planned_lapse(const JifenLot *lot, TimestampTz at);
+extern int	jifen_compare_lapses(const void *a, const void *b);
+extern int *jifen_order_of_taking(JifenAccount *account, const JifenTaken *taken, int ntaken,
+								  int64 seq);
 extern void jifen_post_expiry(JifenAccount *account, TimestampTz as_of);
+extern void jifen_expire_moving(JifenAccount *account, TimestampTz by);
+extern void jifen_settle_moving(JifenAccount *account);
 
 /* hold.c */
 extern JifenRefusal *jifen_post_hold(JifenAccount *account, JifenPosting *posting);
 extern JifenRefusal *jifen_post_capture(JifenAccount *account, JifenPosting *posting);
 extern JifenRefusal *jifen_post_release(JifenAccount *account, JifenPosting *posting);
+extern bool jifen_has_due_hold(const JifenAccount *account, TimestampTz as_of);
 extern int	jifen_post_due_holds(JifenAccount *account, TimestampTz as_of);
 
 /* reverse.c */

@@ -3,7 +3,7 @@
  *	  Locks the accounts that a batch concerns and loads what it needs of them.
  *
  * Each account is locked once, in account order.  What most postings need is
- * loaded for all of them together; what only few need, when it comes to that.
+ * loaded for all of them together; what only few need, by provide.c.
  */
 #include "postgres.h"
 
@@ -49,12 +49,6 @@ compare_account_ids(const void *a, const void *b)
 	int64		second = (*(JifenAccount *const *) b)->account_id;
 
 	return first < second ? -1 : first > second;
-}
-
-bool
-jifen_is_transfer(JifenKind kind)
-{
-	return kind == JIFEN_TRANSFER_OUT || kind == JIFEN_TRANSFER_IN;
 }
 
 /* Lists the members whom the postings concern, each once. */
@@ -198,7 +192,7 @@ open_members(JifenBatch *batch)
 	if (n == 0)
 		return;
 	batch->opened = palloc(n * sizeof(int64));
-	batch->nopened = jifen_open_accounts(program_ids, members, n, batch->opened);
+	batch->nopened = jifen_open_accounts(program_ids, members, n, JIFEN_NO_TIME, batch->opened);
 }
 
 /* A member who was found may have been renamed before the account was locked. */
@@ -272,13 +266,21 @@ load_keys(JifenBatch *batch)
 			(i + 1 < n && compare_keys(&keyed[i], &keyed[i + 1]) == 0);
 }
 
-/* Whether the posting takes points of its own account. */
+/* Whether a side of a posting has moving lots or will have some. */
 static bool
-is_debit(const JifenPosting *posting)
+concerns_moving(const JifenBatch *batch)
 {
-	return posting->kind == JIFEN_REDEEM || posting->kind == JIFEN_HOLD ||
-		posting->kind == JIFEN_TRANSFER_OUT ||
-		(posting->kind == JIFEN_ADJUST && posting->amount < 0);
+	for (int i = 0; i < batch->n; i++)
+	{
+		const JifenPosting *posting = &batch->postings[i];
+
+		if (posting->refusal || posting->first)
+			continue;
+		if (posting->account->due_at != JIFEN_NO_TIME || jifen_credits_moving(posting) ||
+			(posting->counter && posting->counter->due_at != JIFEN_NO_TIME))
+			return true;
+	}
+	return false;
 }
 
 /* When the posting happens, if nothing before it in the batch is refused. */
@@ -311,51 +313,6 @@ foresee_groups(JifenBatch *batch)
 	}
 }
 
-/* The counterpart of a reversal of a transfer. */
-static JifenAccount *
-counter_of(const JifenBatch *batch, const JifenTarget *target)
-{
-	JifenAccount *counter = jifen_account_of_id(batch->accounts, batch->naccounts,
-												target->counter_account_id);
-
-	if (counter == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not lock the other account of the transfer"),
-				 errdetail("The other account of entry " INT64_FORMAT " was not known when the accounts were being locked.",
-						   target->seq),
-				 errhint("Retry the transaction.")));
-	return counter;
-}
-
-/* Loads the entry that the posting reverses; of a transfer, both sides. */
-JifenTarget *
-jifen_batch_target(JifenBatch *batch, JifenPosting *posting)
-{
-	JifenAccount *account = posting->account;
-	JifenTarget *target = jifen_find_target(account, posting->seq);
-	JifenKeys	entries = {0};
-
-	if (target == NULL)
-	{
-		jifen_add_key(&entries, account->account_id, Int64GetDatum(posting->seq));
-		jifen_load_targets(&account, 1, &entries);
-		target = jifen_find_target(account, posting->seq);
-	}
-	if (target && target->counter_account_id != 0)
-	{
-		JifenAccount *counter = counter_of(batch, target);
-
-		posting->counter = counter;
-		if (target->kind == JIFEN_TRANSFER_OUT)
-			jifen_load_transfer(account, posting->seq, counter);
-		else
-			jifen_load_transfer(counter, target->counter_seq, account);
-		target = jifen_find_target(account, posting->seq);
-	}
-	return target;
-}
-
 /* Loads the entries that the batch reverses, as far as they are there already. */
 static void
 load_targets(JifenBatch *batch)
@@ -370,6 +327,18 @@ load_targets(JifenBatch *batch)
 			jifen_add_key(&entries, posting->account->account_id, Int64GetDatum(posting->seq));
 	}
 	jifen_load_targets(batch->accounts, batch->naccounts, &entries);
+}
+
+/* Loads the moving lots of the accounts that are named. */
+static void
+load_moving_lots(JifenBatch *batch, const JifenKeys *named)
+{
+	JifenAccount **accounts = palloc((named->n + 1) * sizeof(JifenAccount *));
+
+	for (int i = 0; i < named->n; i++)
+		accounts[i] = jifen_account_of_id(batch->accounts, batch->naccounts, named->account_ids[i]);
+	jifen_load_moving_lots(accounts, named->n);
+	pfree(accounts);
 }
 
 /*
@@ -392,6 +361,12 @@ load_accounts(JifenBatch *batch)
 	load_targets(batch);
 	if (batch->has_groups)
 		foresee_groups(batch);
+	/* A group cannot look up later what it may need. */
+	if (batch->has_groups && concerns_moving(batch))
+	{
+		for (int a = 0; a < batch->naccounts; a++)
+			jifen_load_history(batch->accounts[a], true);
+	}
 	for (int i = 0; i < batch->n; i++)
 	{
 		JifenPosting *posting = &batch->postings[i];
@@ -405,7 +380,7 @@ load_accounts(JifenBatch *batch)
 		latest = Max(latest, at);
 		if (posting->kind == JIFEN_CAPTURE || posting->kind == JIFEN_RELEASE)
 			jifen_add_key(&holds, account->account_id, Int64GetDatum(posting->seq));
-		if (is_debit(posting) || posting->kind == JIFEN_REVERSE)
+		if (jifen_is_debit(posting) || posting->kind == JIFEN_REVERSE)
 		{
 			JifenTarget *target = posting->kind == JIFEN_REVERSE ?
 			jifen_find_target(account, posting->seq) : NULL;
@@ -414,8 +389,8 @@ load_accounts(JifenBatch *batch)
 			if ((target == NULL || is_credit) &&
 				(at < account->foreseen || (account->held > 0 && at < batch->now) ||
 				 (is_credit && target->expires_at <= at)))
-				jifen_load_history(account);
-			if (is_debit(posting))
+				jifen_load_history(account, false);
+			if (jifen_is_debit(posting))
 				account->known_from = Min(account->known_from, at);
 		}
 		account->foreseen = Max(account->foreseen, at);
@@ -430,6 +405,7 @@ load_accounts(JifenBatch *batch)
 	for (int a = 0; a < batch->naccounts; a++)
 		latest = Max(latest, batch->accounts[a]->foreseen);
 	jifen_load_holds(batch->accounts, batch->naccounts, &holds, latest);
+	jifen_load_for_due_holds(batch->accounts, batch->naccounts, latest);
 	jifen_load_debts(batch->accounts, batch->naccounts);
 	for (int a = 0; a < batch->naccounts; a++)
 	{
@@ -439,48 +415,7 @@ load_accounts(JifenBatch *batch)
 			jifen_add_key(&lots, account->account_id, TimestampTzGetDatum(account->known_from));
 	}
 	jifen_load_first_lots(batch->accounts, batch->naccounts, &lots);
-}
-
-/*
- * Stores what the batch has decided so far, if any of it is the account's, so
- * that it can be looked up like anything else.
- */
-void
-jifen_store_so_far(JifenBatch *batch, const JifenAccount *account)
-{
-	if (account->nstored == account->nentries)
-		return;
-	if (batch->keeps_unstored)
-		elog(ERROR, "group would store what may have to be undone");
-	jifen_store(batch->accounts, batch->naccounts);
-}
-
-/*
- * Makes sure that enough is known of the account's lots to take that many
- * points at that time.
- */
-void
-jifen_prepare_debit(JifenBatch *batch, JifenAccount *account, PointAmount amount, TimestampTz at,
-					bool needs_history)
-{
-	if ((needs_history || at < account->last_event_at) && !account->has_history)
-	{
-		jifen_store_so_far(batch, account);
-		jifen_load_history(account);
-	}
-	if (!jifen_lots_suffice(account, amount, at))
-		jifen_load_all_lots(account);
-}
-
-/* Prepares an account to lose a credit, whose own lot often suffices. */
-void
-jifen_prepare_withdrawal(JifenBatch *batch, JifenAccount *account, const JifenTarget *credit,
-						 PointAmount amount, TimestampTz at)
-{
-	const JifenLot *own = jifen_find_lot(account, credit->expires_at, credit->seq);
-
-	if (at < account->last_event_at || at >= credit->expires_at || own->remaining < amount)
-		jifen_prepare_debit(batch, account, amount, at, credit->expires_at <= at);
+	load_moving_lots(batch, &lots);
 }
 
 /* Locks the accounts of the batch, gives each posting its own, and loads. */

@@ -92,12 +92,12 @@ jifen_check_reversal(const JifenAccount *account, const JifenPosting *posting,
 
 /*
  * Returned points that belong to lots which have lapsed meanwhile lapse at
- * once, or get the program's grace.  Then debts are repaid.
+ * once, or get a grace that is still to come.  Then debts are repaid.
  */
 static void
-settle_returned(JifenAccount *account, TimestampTz event_at, TimestampTz grace)
+settle_returned(JifenAccount *account, TimestampTz event_at, const JifenClock *grace)
 {
-	if (grace == JIFEN_NO_TIME)
+	if (grace == NULL || grace->expires_at <= event_at)
 		jifen_expire_given(account, event_at);
 	else
 		jifen_extend_given(account, event_at, grace);
@@ -113,7 +113,7 @@ return_points(JifenAccount *account, JifenPosting *posting, JifenTarget *target,
 			  PointAmount amount, const JifenTaken *only_lot, bool is_own)
 {
 	const JifenProgram *program = account->program;
-	TimestampTz grace = JIFEN_NO_TIME;
+	JifenClock	grace;
 	PointAmount balance;
 	PointAmount owed = 0;
 	JifenDebt  *debt = NULL;
@@ -121,7 +121,8 @@ return_points(JifenAccount *account, JifenPosting *posting, JifenTarget *target,
 	JifenRefusal *refusal = NULL;
 
 	if (program->has_return_grace)
-		refusal = jifen_reckon_expiry(&program->return_grace, posting->event_at, program, &grace);
+		refusal = jifen_reckon_expiry(account, &program->return_grace, posting->event_at,
+									  JIFEN_NO_TIME, &grace);
 	if (refusal)
 		return refusal;
 	if (jifen_add_overflows(account->balance, amount, &balance))
@@ -143,13 +144,14 @@ return_points(JifenAccount *account, JifenPosting *posting, JifenTarget *target,
 	entry->reverses_seq = target->seq;
 	target->undone = jifen_add(target->undone, amount);
 	if (only_lot == NULL)
-		jifen_give_back(account, target->taken, target->ntaken, amount - owed);
+		jifen_give_back(account, target->taken, target->ntaken, amount - owed,
+						target->seq);
 	for (int i = 0; only_lot && i < target->ntaken; i++)
 	{
 		if (target->taken[i].seq == only_lot->seq)
-			jifen_give_back(account, &target->taken[i], 1, amount);
+			jifen_give_back(account, &target->taken[i], 1, amount, target->seq);
 	}
-	settle_returned(account, posting->event_at, grace);
+	settle_returned(account, posting->event_at, program->has_return_grace ? &grace : NULL);
 	return NULL;
 }
 
@@ -202,13 +204,16 @@ reinstate_points(JifenAccount *account, JifenPosting *posting, JifenTarget *targ
 	const JifenProgram *program = account->program;
 	const ExpiryPolicy *policy = posting->expiry ? posting->expiry :
 	program->has_return_grace ? &program->return_grace : &program->expiry;
-	TimestampTz expires_at;
+	JifenClock	clock;
 	PointAmount balance;
 	JifenEntry *entry;
-	JifenRefusal *refusal = jifen_reckon_expiry(policy, posting->event_at, program, &expires_at);
+	JifenRefusal *refusal = jifen_reckon_expiry(account, policy, posting->event_at,
+												JIFEN_NO_TIME, &clock);
 
 	if (refusal)
 		return refusal;
+	if (clock.expires_at <= posting->event_at)
+		return jifen_refuse_lapsed(posting->event_at, clock.expires_at);
 	if (jifen_add_overflows(account->balance, amount, &balance))
 		return jifen_refuse_overflow(account, amount);
 
@@ -217,7 +222,7 @@ reinstate_points(JifenAccount *account, JifenPosting *posting, JifenTarget *targ
 	entry->is_own = true;
 	entry->reverses_seq = target->seq;
 	target->undone = jifen_add(target->undone, amount);
-	jifen_give_back(account, target->taken, target->ntaken, amount);
+	jifen_give_back(account, target->taken, target->ntaken, amount, target->seq);
 	for (int i = 0; i < account->nbooked; i++)
 	{
 		JifenBookedExpiry *booked = &account->booked[i];
@@ -228,7 +233,7 @@ reinstate_points(JifenAccount *account, JifenPosting *posting, JifenTarget *targ
 				booked->amount = target->taken[t].amount;
 		}
 	}
-	settle_returned(account, posting->event_at, expires_at);
+	settle_returned(account, posting->event_at, &clock);
 	return NULL;
 }
 
@@ -292,10 +297,12 @@ jifen_post_transfer_reversal(JifenAccount *account, JifenAccount *counter,
 	JifenTarget **credits = credits_of(receiver, giver, out);
 	PointAmount amount = jifen_reversed_amount(posting, target);
 	PointAmount left = amount;
+	int		   *places = jifen_order_of_taking(giver, out->taken, out->ntaken, out->seq);
 	int			lot = 0;
 
-	for (int i = out->ntaken - 1; i >= 0 && left > 0; i--)
+	for (int n = out->ntaken - 1; n >= 0 && left > 0; n--)
 	{
+		int			i = places[n];
 		PointAmount part = is_out ? Min(left, out->taken[i].amount) : left;
 		JifenRefusal *refusal;
 

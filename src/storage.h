@@ -1,7 +1,7 @@
 /*
  * storage.h
- *	  Between tables and memory: load.c and history.c bring what a posting
- *	  needs, store.c takes what was decided.
+ *	  Between tables and memory: lock.c, load.c, moving.c and history.c bring what
+ *	  a posting needs, store.c takes what was decided.
  *
  * All functions need an SPI connection; what they return lives in its memory.
  * Sets of accounts are given in account order.
@@ -23,8 +23,28 @@ typedef struct JifenKeys
 	Datum	   *values;			/* int8, timestamptz or text */
 } JifenKeys;
 
-/* load.c */
-extern void jifen_add_key(JifenKeys *keys, int64 account_id, Datum value);
+/* Which entries and notices count. */
+typedef struct JifenKnowledge
+{
+	TimestampTz by;				/* what happened by then */
+	int64		before_seq;		/* of the entries before this one */
+	TimestampTz booked_by;		/* of the notices booked by then, before it */
+	bool		is_read_only;	/* seen with the snapshot of the calling query */
+} JifenKnowledge;
+
+/*
+ * The columns of a lot l that has its row, and of the lot of a credit c whose
+ * row l, outer joined, it may have.
+ */
+#define JIFEN_LOT_COLUMNS \
+	"l.account_id, l.seq, l.expires_at, l.available_at, l.remaining," \
+	" l.rule_no, l.expiry, l.counts_from"
+#define JIFEN_LOT_NCOLUMNS 8
+#define JIFEN_CREDIT_COLUMNS \
+	"c.account_id, c.seq, c.expires_at, c.available_at, l.remaining," \
+	" c.rule_no, c.expiry, coalesce(c.issued_at, c.event_at), c.source"
+
+/* lock.c */
 extern JifenProgram *jifen_load_program(Datum program, bool read_only);
 extern JifenProgram *jifen_find_program(Datum program);
 extern JifenRefusal *jifen_refuse_unknown_program(Datum program);
@@ -33,14 +53,19 @@ extern JifenAccount *jifen_lock_account(Datum program, Datum member);
 extern void jifen_find_accounts(const Datum *programs, const Datum *members, int n, bool *exist);
 extern JifenAccount **jifen_lock_members(const Datum *programs, const Datum *members,
 										 int n, int *nlocked);
+extern JifenAccount **jifen_lock_free_accounts(const int64 *account_ids, int n, int *nlocked);
 extern JifenAccount **jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked);
 extern int	jifen_open_accounts(const int32 *program_ids, const Datum *members, int n,
-								int64 *opened);
+								TimestampTz opened_at, int64 *opened);
 pg_noreturn extern void jifen_report_unknown(Datum program, Datum member);
 extern Datum jifen_text_array(const Datum *values, int n);
 extern Datum jifen_int8_array(const int64 *values, int n);
-extern JifenLot *jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin);
+extern Datum jifen_account_id_array(JifenAccount **accounts, int n);
 extern JifenAccount *jifen_account_of_id(JifenAccount **accounts, int naccounts, int64 account_id);
+
+/* load.c */
+extern void jifen_add_key(JifenKeys *keys, int64 account_id, Datum value);
+extern JifenLot *jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin);
 extern void jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *from);
 extern void jifen_load_all_lots(JifenAccount *account);
 extern void jifen_load_origins(JifenAccount *account);
@@ -49,12 +74,20 @@ extern void jifen_load_holds(JifenAccount **accounts, int naccounts, const Jifen
 							 TimestampTz due);
 extern void jifen_load_debts(JifenAccount **accounts, int naccounts);
 
+/* moving.c */
+extern void jifen_get_rule(uint64 row, int column, JifenRule *rule);
+extern const JifenKnowledge jifen_everything;
+extern void jifen_wind_loaded(JifenAccount **accounts, int n, const JifenKnowledge *known);
+extern void jifen_load_moving_lots(JifenAccount **accounts, int n);
+extern void jifen_load_activities(JifenAccount *account, const JifenKnowledge *known);
+
 /* history.c */
 extern void jifen_load_keys(JifenPosting **postings, int n);
 extern void jifen_find_counters(JifenPosting **reversals, int n, Datum *members);
 extern void jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entries);
 extern void jifen_load_transfer(JifenAccount *giver, int64 out_seq, JifenAccount *receiver);
-extern void jifen_load_history(JifenAccount *account);
+extern void jifen_load_history(JifenAccount *account, bool with_activities);
+extern void jifen_load_for_due_holds(JifenAccount **accounts, int n, TimestampTz due);
 
 /* store.c */
 extern Datum jifen_actor(void);

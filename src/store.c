@@ -11,8 +11,10 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/queryenvironment.h"
@@ -21,6 +23,7 @@
 #include "utils/typcache.h"
 
 #include "chain.h"
+#include "insert.h"
 #include "plan.h"
 #include "storage.h"
 #include "tables.h"
@@ -28,8 +31,12 @@
 static JifenStatement update_accounts = {
 	"update jifen.account a"
 	" set balance = c.balance, held = c.held, debt = c.debt, last_seq = c.last_seq,"
-	"     last_activity_at = c.last_activity_at, last_event_at = c.last_event_at,"
-	"     head_hash = c.head_hash"
+	"     last_event_at = c.last_event_at, due_at = c.due_at,"
+	"     last_earn_at = c.last_earn_at, last_redeem_at = c.last_redeem_at,"
+	"     last_expire_at = c.last_expire_at, last_adjust_at = c.last_adjust_at,"
+	"     last_hold_at = c.last_hold_at, last_capture_at = c.last_capture_at,"
+	"     last_transfer_out_at = c.last_transfer_out_at, last_transfer_in_at = c.last_transfer_in_at,"
+	"     last_import_at = c.last_import_at, head_hash = c.head_hash"
 	" from changed_account c where a.account_id = c.account_id"
 };
 
@@ -54,6 +61,12 @@ static JifenStatement update_lots = {
 static JifenStatement delete_lots = {
 	"delete from jifen.lot l using spent_lot c"
 	" where l.account_id = c.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
+};
+
+/* In the order of the table; they stay where they are as long as the account is locked. */
+static JifenStatement delete_lot_rows = {
+	"delete from jifen.lot where ctid = any ($1)",
+	1, {TIDARRAYOID}
 };
 
 static JifenStatement insert_holds = {
@@ -93,6 +106,8 @@ jifen_actor(void)
 typedef struct Rows
 {
 	Relation	table;
+	bool		is_new;			/* they are inserted */
+	JifenInsertion *insertion;	/* unless a statement has to */
 	Tuplestorestate *rows;
 	uint64		n;
 } Rows;
@@ -115,10 +130,17 @@ open_table(const char *name, int natts)
 static void
 add_row(Rows *rows, Datum *values, bool *nulls)
 {
-	if (rows->rows == NULL)
-		rows->rows = tuplestore_begin_heap(false, false, work_mem);
-	tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
-	rows->n++;
+	if (rows->n++ == 0)
+	{
+		if (rows->is_new && jifen_can_insert(rows->table))
+			rows->insertion = jifen_begin_insertion(rows->table);
+		else
+			rows->rows = tuplestore_begin_heap(false, false, work_mem);
+	}
+	if (rows->insertion)
+		jifen_insert(rows->insertion, values, nulls);
+	else
+		tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
 }
 
 /*
@@ -132,6 +154,11 @@ write_rows(Rows *rows, char *name, JifenStatement *statement)
 
 	if (rows->n == 0)
 		return;
+	if (rows->insertion)
+	{
+		jifen_end_insertion(rows->insertion);
+		return;
+	}
 	relation.md.name = name;
 	relation.md.reliddesc = InvalidOid;
 	relation.md.tupdesc = RelationGetDescr(rows->table);
@@ -145,6 +172,25 @@ write_rows(Rows *rows, char *name, JifenStatement *statement)
 			 statement->sql, rows->n);
 	SPI_unregister_relation(name);
 	tuplestore_end(rows->rows);
+}
+
+/* Runs a statement that deletes the rows at these places, each of them. */
+static void
+delete_rows(List *rows, JifenStatement *statement)
+{
+	Datum	   *places = palloc(list_length(rows) * sizeof(Datum));
+	int			n = 0;
+	Datum		values[1];
+	ListCell   *lc;
+
+	if (rows == NIL)
+		return;
+	foreach(lc, rows)
+		places[n++] = PointerGetDatum(lfirst(lc));
+	values[0] = PointerGetDatum(construct_array(places, n, TIDOID, sizeof(ItemPointerData),
+												false, TYPALIGN_SHORT));
+	if (jifen_execute(statement, values, NULL, false, 0) != (uint64) n)
+		elog(ERROR, "\"%s\" did not delete all of %d rows", statement->sql, n);
 }
 
 /* A Datum that is null where it is 0: for pass-by-reference types. */
@@ -202,6 +248,8 @@ entry_values(const JifenAccount *account, const JifenEntry *entry, Datum actor,
 	nulls[Anum_entry_qualifying - 1] = !entry->has_qualifying;
 	values[Anum_entry_given - 1] = Int16GetDatum(posting->given);
 	nulls[Anum_entry_given - 1] = !has_key;
+	values[Anum_entry_rule_no - 1] = Int16GetDatum(entry->rule ? entry->rule->rule_no : 0);
+	nulls[Anum_entry_rule_no - 1] = entry->rule == NULL;
 	values[Anum_entry_kind - 1] = CStringGetTextDatum(jifen_kind_name(entry->kind));
 	set_optional(values, nulls, Anum_entry_source, entry->source);
 	set_optional(values, nulls, Anum_entry_reference, posting->reference);
@@ -210,7 +258,8 @@ entry_values(const JifenAccount *account, const JifenEntry *entry, Datum actor,
 	set_optional(values, nulls, Anum_entry_idempotency_key,
 				 has_key ? posting->idempotency_key : (Datum) 0);
 	set_optional(values, nulls, Anum_entry_expiry,
-				 entry->is_own ? PointerGetDatum(posting->expiry) : (Datum) 0);
+				 PointerGetDatum(entry->expiry ? entry->expiry :
+								 entry->is_own ? posting->expiry : NULL));
 	set_optional(values, nulls, Anum_entry_revenue,
 				 entry->is_own ? posting->revenue : (Datum) 0);
 	set_optional(values, nulls, Anum_entry_details, posting->details);
@@ -268,8 +317,10 @@ add_account_row(Rows *rows, const JifenAccount *account)
 	SET(Anum_account_last_seq, Int64GetDatum(account->last_seq));
 	SET(Anum_account_head_hash, PointerGetDatum(&account->head_hash));
 #undef SET
-	set_time(values, nulls, Anum_account_last_activity_at, account->last_activity_at);
 	set_time(values, nulls, Anum_account_last_event_at, account->last_event_at);
+	set_time(values, nulls, Anum_account_due_at, account->due_at);
+	for (int i = 0; i < JIFEN_TRACES; i++)
+		set_time(values, nulls, Anum_account_last_earn_at + i, account->last_at[i]);
 	add_row(rows, values, nulls);
 }
 
@@ -285,6 +336,11 @@ add_lot_row(Rows *rows, const JifenAccount *account, const JifenLot *lot)
 	values[Anum_lot_available_at - 1] = TimestampTzGetDatum(lot->available_at);
 	values[Anum_lot_remaining - 1] = PointAmountGetDatum(lot->remaining);
 	values[Anum_lot_program_id - 1] = Int32GetDatum(account->program->program_id);
+	values[Anum_lot_rule_no - 1] = Int16GetDatum(lot->rule ? lot->rule->rule_no : 0);
+	nulls[Anum_lot_rule_no - 1] = lot->rule == NULL;
+	values[Anum_lot_counts_from - 1] = TimestampTzGetDatum(lot->counts_from);
+	nulls[Anum_lot_counts_from - 1] = lot->rule == NULL;
+	set_optional(values, nulls, Anum_lot_expiry, PointerGetDatum(lot->rule ? lot->expiry : NULL));
 	add_row(rows, values, nulls);
 }
 
@@ -344,11 +400,12 @@ jifen_store(JifenAccount **accounts, int naccounts)
 	Relation	hold_table = open_table("hold", Natts_hold);
 	Relation	debt_table = open_table("debt", Natts_debt);
 	Rows		changed_accounts = {account_table};
-	Rows		new_entries = {entry_table};
-	Rows		new_allocations = {allocation_table};
+	Rows		new_entries = {entry_table, true};
+	Rows		new_allocations = {allocation_table, true};
 	Rows		new_lots = {lot_table};
 	Rows		changed_lots = {lot_table};
 	Rows		spent_lots = {lot_table};
+	List	   *spent_rows = NIL;
 	Rows		new_holds = {hold_table};
 	Rows		ended_holds = {hold_table};
 	Rows		new_debts = {debt_table};
@@ -360,7 +417,7 @@ jifen_store(JifenAccount **accounts, int naccounts)
 		JifenAccount *account = accounts[a];
 
 		CHECK_FOR_INTERRUPTS();
-		if (account->nstored == account->nentries)
+		if (account->nstored == account->nentries && account->due_at == account->stored_due_at)
 			continue;
 		for (int i = account->nstored; i < account->nentries; i++)
 		{
@@ -376,6 +433,7 @@ jifen_store(JifenAccount **accounts, int naccounts)
 								   &account->allocations[entry->first_allocation + x]);
 		}
 		account->nstored = account->nentries;
+		account->stored_due_at = account->due_at;
 		add_account_row(&changed_accounts, account);
 		for (int i = 0; i < account->nlots; i++)
 		{
@@ -383,9 +441,12 @@ jifen_store(JifenAccount **accounts, int naccounts)
 
 			if (lot->remaining == lot->stored)
 				continue;
-			add_lot_row(lot->stored == 0 ? &new_lots :
-						lot->remaining == 0 ? &spent_lots : &changed_lots,
-						account, lot);
+			if (lot->remaining == 0 && ItemPointerIsValid(&lot->row))
+				spent_rows = lappend(spent_rows, &lot->row);
+			else
+				add_lot_row(lot->stored == 0 ? &new_lots :
+							lot->remaining == 0 ? &spent_lots : &changed_lots,
+							account, lot);
 			lot->stored = lot->remaining;
 		}
 		for (int i = 0; i < account->nholds; i++)
@@ -413,6 +474,7 @@ jifen_store(JifenAccount **accounts, int naccounts)
 	write_rows(&changed_accounts, "changed_account", &update_accounts);
 	write_rows(&new_entries, "new_entry", &insert_entries);
 	write_rows(&new_allocations, "new_allocation", &insert_allocations);
+	delete_rows(spent_rows, &delete_lot_rows);
 	write_rows(&spent_lots, "spent_lot", &delete_lots);
 	write_rows(&changed_lots, "changed_lot", &update_lots);
 	write_rows(&new_lots, "new_lot", &insert_lots);

@@ -12,9 +12,18 @@ enum
 	Anum_account_held,
 	Anum_account_debt,
 	Anum_account_last_seq,
-	Anum_account_last_activity_at,
 	Anum_account_last_event_at,
 	Anum_account_opened_at,
+	Anum_account_due_at,
+	Anum_account_last_earn_at,	/* from here on as JifenTrace */
+	Anum_account_last_redeem_at,
+	Anum_account_last_expire_at,
+	Anum_account_last_adjust_at,
+	Anum_account_last_hold_at,
+	Anum_account_last_capture_at,
+	Anum_account_last_transfer_out_at,
+	Anum_account_last_transfer_in_at,
+	Anum_account_last_import_at,
 	Anum_account_program_id,
 	Anum_account_head_hash,
 	Anum_account_salt,
@@ -44,6 +53,7 @@ enum
 	Anum_entry_counter_seq,
 	Anum_entry_qualifying,
 	Anum_entry_given,
+	Anum_entry_rule_no,
 	Anum_entry_kind,
 	Anum_entry_source,
 	Anum_entry_reference,
@@ -65,7 +75,10 @@ enum
 	Anum_lot_available_at,
 	Anum_lot_remaining,
 	Anum_lot_program_id,
-	Natts_lot = Anum_lot_program_id
+	Anum_lot_rule_no,
+	Anum_lot_counts_from,
+	Anum_lot_expiry,
+	Natts_lot = Anum_lot_expiry
 };
 
 enum

@@ -1,0 +1,51 @@
+-- open_lot: what is unspent, and when it lapses as things stand.
+
+create function lot_expires_at(
+    expires_at timestamptz,
+    expiry expiry_policy,
+    counts_from timestamptz,
+    active_at timestamptz,
+    joined_at timestamptz,
+    time_zone text
+) returns timestamptz
+language c immutable parallel safe
+as 'MODULE_PATHNAME';
+
+comment on function lot_expires_at(timestamptz, expiry_policy, timestamptz, timestamptz, timestamptz, text) is
+    'Where the clock of a lot of those columns stands: greatest(expires_at, least(the policy''s terms from counts_from, its inactive term from active_at or else counts_from)); joined_at: when the member joined, for membership years; expires_at for a null expiry, null where expires_at is. Raises 22023 for an unknown time zone. Locks nothing';
+
+create view open_lot as
+select l.account_id, l.program_id, l.seq, l.available_at, l.remaining, c.expires_at,
+    case
+        when r.notice_days is null then c.expires_at
+        when n.noticed_at is null then 'infinity'
+        else greatest(c.expires_at, expires_at(format('%s days', r.notice_days)::expiry_policy, n.noticed_at, r.time_zone))
+    end as lapses_at,
+    r.notice_days,
+    n.noticed_at
+from lot l
+join account a on a.account_id = l.account_id
+left join expiry_rule r on r.program_id = l.program_id and r.rule_no = l.rule_no
+cross join lateral (
+    select case
+        when l.expiry is null then l.expires_at
+        else lot_expires_at(l.expires_at, l.expiry, l.counts_from, activity_at(a, r.activity), a.opened_at, r.time_zone)
+    end as expires_at
+) c
+left join lateral (
+    select min(n.counts_from) as noticed_at
+    from notice_lot x
+    join notice n on n.account_id = x.account_id and n.notice_no = x.notice_no
+    where x.account_id = l.account_id and x.lot_seq = l.seq and x.expires_at = c.expires_at
+) n on r.notice_days is not null;
+
+comment on view open_lot is 'Lots that have points left, and when they lapse as things stand';
+comment on column open_lot.account_id is 'Account';
+comment on column open_lot.program_id is 'Program of the account';
+comment on column open_lot.seq is 'Entry of the credit';
+comment on column open_lot.available_at is 'From when the lot can be spent';
+comment on column open_lot.remaining is 'Points left';
+comment on column open_lot.expires_at is 'When its points are to lapse if the member does nothing, infinity for never';
+comment on column open_lot.lapses_at is 'When they do lapse: later than expires_at for want of a notice; infinity while none is on record';
+comment on column open_lot.notice_days is 'Days for which a notice must have been on record; null: none is needed';
+comment on column open_lot.noticed_at is 'From when the days of the first notice are counted; null: there is none';
