@@ -1,11 +1,13 @@
 """check.py: what must hold between scripts: every reading compared, the invariants by SQL, the twins."""
 
 from invariants import INVARIANTS
-from operations import instants
+from operation import instants
 from when import DAY, instant, show
-from world import LATE, LINE, plain
+from rows import LINE, plain
+from stored import check_account
+from world import LATE
 
-BALANCE = ('balance', 'available', 'pending', 'held', 'lapsed', 'debt', 'next_expires_at', 'next_expiring')
+BALANCE = ('balance', 'available', 'pending', 'held', 'lapsed', 'debt', 'next_expires_at', 'next_expiring', 'held_back')
 TIER = ('tier', 'name', 'qualifying', 'threshold', 'window_start', 'window_end', 'next_tier', 'next_threshold',
         'missing', 'holds_until')
 
@@ -67,7 +69,7 @@ class Checker:
         stored = database.stored(program)
         world.agree('accounts exist alike', sorted(accounts), sorted(stored), program)
         for member, account in accounts.items():
-            world.check_account(program, account, stored[member])
+            check_account(world, program, account, stored[member])
 
         points = [(member, as_of) for member, instants in asked.items() for as_of in instants]
         for (member, as_of), rows in zip(points, database.readings('balance', program, points)):

@@ -3,9 +3,11 @@
 import random
 from datetime import datetime, timedelta
 
+import literals
 from check import TIER
-from generate import Operation, Script
-from when import DAY, expires_at, from_datetime, instant, show, zone
+from operation import Operation, Script
+from policy import expires_at
+from when import DAY, from_datetime, instant, show, zone
 
 # Among them zones that change their clocks at midnight, from or to it, by half an hour, and one that
 # left out a day.
@@ -41,24 +43,27 @@ def check_expiry(world, seed):
     questions = []
     for n in range(4000):
         name = chance.choice(ZONES)
+        joined_at = chance.randrange(10 * 365, 50 * 365) * DAY + chance.randrange(DAY)
         if n % 2 and turns[name]:
             days = chance.randint(1, 40)
-            policy = f"{days} day{'s' * (days > 1)}"
+            policy = f"{days} day{'s' * (days > 1)}{chance.choice(['', ' inactive'])}"
             at = chance.choice(turns[name]) - days * DAY + chance.randint(-30, 30) * DAY // 24 - chance.randint(0, 1)
         else:
-            policy = f"{chance.randint(2, 40)} {chance.choice(['days', 'months', 'years'])}" + chance.choice(
-                ['', '', ' end of month', ' end of quarter', ' end of half', ' end of year'])
             at = chance.randrange(20 * 365, 56 * 365) * DAY + chance.choice(
                 [0, chance.randrange(DAY), chance.randrange(DAY), chance.randrange(24) * DAY // 24 - 1])
-        questions.append((policy, at, name))
-    values = ', '.join(f"({n}, '{policy}', '{show(at)}'::timestamptz, '{name}')"
-                       for n, (policy, at, name) in enumerate(questions))
+            policy = literals.policy(chance, at)
+            if chance.random() < 0.1:
+                joined_at = instant('1988-02-29 12:00:00+00:00')
+        questions.append((policy, at, name, joined_at))
+    values = ', '.join(f"({n}, '{policy}', '{show(at)}'::timestamptz, '{name}', '{show(joined_at)}'::timestamptz)"
+                       for n, (policy, at, name, joined_at) in enumerate(questions))
     found = world.database.rows(f'''
-        select jifen.expires_at(q.policy::jifen.expiry_policy, q.at, q.zone)::text
-        from (values {values}) q(n, policy, at, zone) order by n''')
-    for (policy, at, name), (answer,) in zip(questions, found):
-        world.agree('expires_at()', show(expires_at(policy, at, name)), show(instant(answer)), 'any',
-                    about=f"expires_at('{policy}', '{show(at)}', '{name}')")
+        select jifen.expires_at(q.policy::jifen.expiry_policy, q.at, q.zone, q.joined_at)::text, q.policy::jifen.expiry_policy::text
+        from (values {values}) q(n, policy, at, zone, joined_at) order by n''')
+    for (policy, at, name, joined_at), (answer, text) in zip(questions, found):
+        about = f"expires_at('{policy}', '{show(at)}', '{name}', '{show(joined_at)}')"
+        world.agree('expires_at()', show(expires_at(policy, at, name, joined_at)), show(instant(answer)), 'any', about=about)
+        world.agree('policies as printed', policy, text, 'any')
 
 
 def check_windows(world, seed):

@@ -9,12 +9,13 @@ import psycopg2
 
 from when import instant, show
 
-TIMES = ('event_at', 'available_at', 'as_of', 'until', 'since', 'expires_at', 'issued_at')
-SETS = ('transfer', 'reverse_reference', 'post')        # functions that return several rows
+TIMES = ('event_at', 'available_at', 'as_of', 'until', 'since', 'expires_at', 'issued_at', 'opened_at', 'sent_at',
+         'expiring_since', 'expiring_until', 'lapsed_since', 'lapsed_until')
+SETS = ('transfer', 'reverse_reference', 'post', 'record_notice', 'reinstate')        # functions that return several rows
 
 STORED = '''
     prepare stored(text, text[], bigint) as
-    select jsonb_build_object('account', to_jsonb(a),
+    select jsonb_build_object('account', to_jsonb(a) || jsonb_build_object('last_activity_at', jifen.last_activity_at(a)),
         'entries', (select coalesce(jsonb_agg(to_jsonb(e) || jsonb_build_object('counter', c.member)
                                               order by e.seq), '[]')
                     from jifen.entry e left join jifen.account c on c.account_id = e.counter_account_id
@@ -23,6 +24,12 @@ STORED = '''
                  from jifen.allocation u where u.account_id = a.account_id and u.seq > $3),
         'lots', (select coalesce(jsonb_agg(to_jsonb(l) order by l.expires_at, l.seq), '[]')
                  from jifen.lot l where l.account_id = a.account_id),
+        'open', (select coalesce(jsonb_agg(to_jsonb(o) order by o.seq), '[]')
+                 from jifen.open_lot o where o.account_id = a.account_id),
+        'notices', (select coalesce(jsonb_agg(to_jsonb(n) order by n.notice_no), '[]')
+                    from jifen.notice n where n.account_id = a.account_id),
+        'noticed', (select coalesce(jsonb_agg(to_jsonb(n) order by n.notice_no, n.lot_seq), '[]')
+                    from jifen.notice_lot n where n.account_id = a.account_id),
         'holds', (select coalesce(jsonb_agg(to_jsonb(h) order by h.until, h.seq), '[]')
                   from jifen.hold h where h.account_id = a.account_id),
         'debts', (select coalesce(jsonb_agg(to_jsonb(d) order by d.seq), '[]')
@@ -42,6 +49,8 @@ def literal(name, value):
         return str(value).lower()
     if isinstance(value, Fraction):
         return str(float(value))
+    if isinstance(value, tuple):
+        return "'{" + ', '.join(f'"{one}"' for one in value) + "}'"
     if name == 'postings':
         return 'array[' + ', '.join(function_text('posting', one) for one in value) + ']'
     text = show(value) if name in TIMES else json.dumps(value) if name == 'details' else str(value)
@@ -87,6 +96,7 @@ class Database:
             cursor.execute(f'create database "{name}"')
         admin.close()
         self.connection = None
+        self.more = []                      # connections for runs at once
         self.reset()
         self.other = self.connect()         # strikes at the first
 
@@ -105,6 +115,11 @@ class Database:
             cursor.execute('set timezone = \'UTC\'; set client_min_messages = warning')
         return connection
 
+    def workers(self, count):
+        """So many further connections."""
+        self.more += [self.connect() for _ in range(count - len(self.more))]
+        return self.more[:count]
+
     def _reconnect(self):
         if self.connection:
             self.connection.close()
@@ -114,8 +129,8 @@ class Database:
             self.rows(STORED)
 
     def drop(self):
-        self.connection.close()
-        self.other.close()
+        for connection in (self.connection, self.other, *self.more):
+            connection.close()
         admin = psycopg2.connect(dbname='postgres')
         admin.autocommit = True
         with admin.cursor() as cursor:
@@ -196,13 +211,18 @@ class Database:
         found = self.rows('execute stored(%s, %s, %s)', (program, members, after))
         return {row['account']['member']: row for (row,) in found}
 
-    def due_releases(self, program, after):
-        """Releases at their hold's deadline among entries after these: member → seq. (program, member, seq) → deadline."""
-        return {(program, member, seq): instant(until) for member, seq, until in self.rows('''
-            select a.member, e.seq, h.until::text
+    def due_entries(self, program, after):
+        """What falls due by itself among entries after these: member → seq. (program, member, seq) → (kind, when).
+
+        Releases at their hold's deadline, and expire entries.
+        """
+        return {(program, member, seq): (kind, instant(when)) for member, seq, kind, when in self.rows('''
+            select a.member, e.seq, e.kind::text, e.event_at::text
             from jifen.account a join jifen.program p using (program_id) join jifen.entry e using (account_id)
-            join jifen.entry h on (h.account_id, h.seq, h.until) = (e.account_id, e.hold_seq, e.event_at)
-            where p.code = %s and a.member = any (%s)''', (program, list(after))) if seq > after[member]}
+            left join jifen.entry h on (h.account_id, h.seq) = (e.account_id, e.hold_seq)
+            where p.code = %s and a.member = any (%s)
+                and (e.kind = 'release' and h.until = e.event_at or e.kind = 'expire')''', (program, list(after)))
+            if seq > after[member]}
 
     def last_seqs(self, program):
         return {(code, member): seq for code, member, seq in self.rows('''

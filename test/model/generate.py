@@ -8,13 +8,12 @@ differs between the twins.
 """
 
 import random
-from dataclasses import dataclass, field
 
-from operations import GRACES, POLICIES, WINDOWS, ZONES, Operation, Operations, instants
-from when import DAY
+from affairs import Affairs
 from model import MAX_POINTS
-
-__all__ = ['Generator', 'Operation', 'Script', 'instants']
+from operation import Script
+from operations import GRACES, POLICIES, WINDOWS, ZONES, Operations
+from when import DAY
 
 TIERS = {'base': 0, 'silver': 500, 'gold': 2_000, 'black': 8_000}
 OVERDRAFTS = [{'overdraft': 'debt', 'overdraft_limit': 3_000}, {'overdraft': 'refuse', 'return_grace': GRACES[0]},
@@ -22,33 +21,22 @@ OVERDRAFTS = [{'overdraft': 'debt', 'overdraft_limit': 3_000}, {'overdraft': 're
 RETRIED = ('earn', 'redeem', 'hold', 'capture', 'release', 'reverse', 'adjust', 'import', 'transfer')
 
 
-@dataclass
-class Script:
-    program: str
-    steps: list = field(default_factory=list)   # ('call', [operation, …]), ('fault', …), ('begin',), ('wait',) …
-    twin: bool = True                           # whether the twin plays it too
-
-    def operations(self):
-        return [op for step in self.steps if step[0] in ('call', 'fault') for op in step[1]]
-
-    def members(self):
-        return {member for op in self.operations() for member in op.members()}
-
-
-class Generator(Operations):
+class Generator(Operations, Affairs):
     """Chooses what happens next; reads the world of the programs with jobs, changes nothing."""
 
-    def __init__(self, seed, world, programs, accounts, operations):
+    def __init__(self, seed, world, programs, accounts, operations, without=()):
         self.random = random.Random(seed)
         self.world = world
         self.codes = [f'P{n + 1}' for n in range(programs)] + ['Q']
         self.single = {'Q'}         # programs without a twin
         self.accounts = accounts
         self.operations = operations
+        self.without = without      # functions not to be called
         self.made = self.labels = 0
         self.live = False           # whether the history has come to the real present
         self.waves, self.wave, self.wave_end = 0, None, -operations       # holds that come due together, soon
         self.opened = {code: 0 for code in self.codes}
+        self.extended = {code: [] for code in self.codes}       # labels of extensions
         self.keyed = {code: [] for code in self.codes}          # operations that have a key
         end_year = self.random.randint(2013, 2024)
         self.end = (end_year - 1970) * 365 * DAY + self.random.randrange(365 * DAY)
@@ -59,14 +47,15 @@ class Generator(Operations):
         """Programs with their tiers and first members."""
         scripts = []
         for n, code in enumerate(self.codes):
+            rules = {'expiry': self.random.choice(POLICIES)} if n == 0 else self._rules()
             steps = [self._make('create_program', code, {
-                'code': code, 'time_zone': ZONES[n] if n < 4 else self.random.choice(ZONES),
-                'expiry': self.random.choice(POLICIES), 'auto_open': n % 2 == 0,
-                'tier_window': self.random.choice(WINDOWS), **OVERDRAFTS[n % 4]})]
+                'code': code, 'time_zone': ZONES[n] if n < 4 else self.random.choice(ZONES), 'auto_open': n % 2 == 0,
+                'tier_window': self.random.choice(WINDOWS), **OVERDRAFTS[n % 4], **rules})]
             steps += [self._make('create_tier', code, {'code': tier, 'name': tier.title(),
                                                        'threshold': threshold})
                       for tier, threshold in TIERS.items() if tier != 'base' or n % 2]
-            steps += [self._make('open_account', code, {'member': self._new_member(code)})
+            steps += [self._make('open_account', code, {'member': self._new_member(code), **(
+                {'opened_at': min(self._joined(), self.clock)} if self.random.random() < 0.8 else {})})
                       for _ in range(self.accounts)]
             scripts += [self._script_of(code, [('call', [op])]) for op in steps]
         return scripts
@@ -99,7 +88,10 @@ class Generator(Operations):
             return self._script_of(code, [('call', [op])] * (1 + twice))
         if roll < 0.83:
             return self._script_of(code, [('call', [self._post(code)])])
-        if roll < 0.86:
+        if roll < 0.84:
+            runs = [('jobs', [self._job(code) for _ in range(self.random.randint(2, 4))])]
+            return self._script_of(code, runs * self.random.randint(1, 2))
+        if roll < 0.87:
             return self._script_of(code, self._fault(code))
         if roll < 0.92:
             return self._script_of(code, [('call', self._statement(code))])

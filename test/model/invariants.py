@@ -5,7 +5,7 @@ ENTRIES = '''
     with e as (
         select e.account_id, e.seq, e.kind::text as kind, e.amount::int8 as amount, e.held::int8 as held,
             e.debt::int8 as debt, e.balance::int8 as balance, e.event_at, e.expires_at, e.available_at, e.until,
-            e.reverses_seq, e.hold_seq, e.debt_seq, e.counter_account_id, e.counter_seq, e.idempotency_key, e.source,
+            e.rule_no, e.reverses_seq, e.hold_seq, e.debt_seq, e.counter_account_id, e.counter_seq, e.idempotency_key, e.source,
             e.posted_at, coalesce(u.taken, 0) as taken, coalesce(u.lots, 0) as lots,
             case when e.kind::text in ('earn', 'import', 'transfer_in') then e.amount::int8
                 when e.kind::text = 'adjust' and e.amount::int8 > 0 and e.debt_seq is null then e.amount::int8
@@ -54,7 +54,8 @@ INVARIANTS = {
     'an entry with a lot of its own, and no other, has the lot\'s times': ENTRIES + '''
         select account_id, seq from e
         where (own is null) <> (expires_at is null) or (own is null) <> (available_at is null)
-            or not event_at <= available_at or not available_at < expires_at''',
+            or not event_at <= available_at or not available_at < expires_at and rule_no is null
+                and (kind <> 'extend' or reverses_seq is null)''',
     'a lot is its credit less its allocations': ENTRIES + '''
         select e.account_id, e.seq from e
         left join (select account_id, lot_seq, sum(amount::int8) as used from jifen.allocation

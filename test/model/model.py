@@ -69,8 +69,8 @@ Qualifying: an earn's own (its amount by default), an adjust's or import's where
 a credit minus the share of it that falls to the reversed points, cumulated and rounded down: after R of A
 points are reversed, floor(Q * R / A) is taken back altogether. Null in every other entry.
 
-A transfer writes transfer_out and, for each lot taken, by order, a transfer_in with that lot's expiry,
-source and first issue. Its key is on the transfer_out alone. An extend has its lot's source and first issue.
+A transfer writes transfer_out and, for each lot taken, by its entry's expires_at and seq, a transfer_in with
+that lot's expiry, source and first issue. Its key is on the transfer_out alone. An extend has its lot's source and first issue.
 
 A key names one request in its account: the same request again returns the first entry and writes
 nothing; an argument left out differs from one given.
@@ -102,7 +102,9 @@ instant after which less than its threshold is left.
 expires_at and available_at are null in entries without a lot of their own.
 """
 
+from extensions import Extensions
 from journal import MAX_POINTS, Refused
+from notices import Notices
 from readings import Readings
 from reversals import Reversals
 from verbs import Verbs
@@ -110,5 +112,5 @@ from verbs import Verbs
 __all__ = ['MAX_POINTS', 'Ledger', 'Refused']
 
 
-class Ledger(Verbs, Reversals, Readings):
+class Ledger(Verbs, Reversals, Notices, Extensions, Readings):
     """All of it: verbs and readings are named and called as the SQL functions are, plus now."""

@@ -1,10 +1,9 @@
-"""operations.py: one operation at a time, with arguments chosen at random from what the model knows."""
+"""operations.py: one posting at a time, with arguments chosen at random from what the model knows."""
 
-from dataclasses import dataclass, field
 from fractions import Fraction
 
-from model import MAX_POINTS
-from reversals import REVERSIBLE
+import literals
+from operation import Deadline, Operation, instants
 from when import DAY, FOREVER, MINUTE, SECOND
 
 POLICIES = ['never', '30 days', '3 months', '12 months end of month', '1 year end of year']
@@ -16,44 +15,6 @@ ZONES = ['Asia/Shanghai', 'Europe/London', 'America/New_York', 'America/Sao_Paul
          'UTC', 'Asia/Kathmandu', 'Atlantic/Azores', 'America/Havana', 'Australia/Lord_Howe']
 WINDOWS = ['12 months', '1 month', '90 days', '1 year']
 
-NOWHERE = 10 ** 9       # a seq that no account reaches
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """An instant soon to come, fixed when it is first played: the delay after that, and some microseconds."""
-    number: int
-    delay: int
-    after: int = 0
-
-
-@dataclass
-class Operation:
-    """A call of one SQL function in one program (its twin's code is put in when it is played)."""
-    verb: str
-    program: str
-    arguments: dict
-    label: int = 0              # names the entry that it returns
-    target: object = None       # label of the entry that it concerns
-    jobs_only: bool = False     # not played in the twin
-    postings: list = field(default_factory=list)    # of post(): operations
-    group: object = None        # of such an operation
-
-    member = property(lambda self: self.arguments.get('member', self.arguments.get('from_member')))
-
-    def members(self):
-        found = {self.arguments.get(name) for name in ('member', 'from_member', 'to_member')}
-        return (found | {m for op in self.postings for m in op.members()}) - {None}
-
-
-def instants(account):
-    """The instants at which something changes for the account, and those next to them."""
-    found = set()
-    for entry in account.entries[-60:]:
-        found |= {entry.event_at, entry.available_at, entry.expires_at, entry.until}
-    return sorted(t + d for t in found - {None, FOREVER} for d in (-1, 0, 1))
-
-
 class Operations:
     """Reads the world of the programs with jobs, changes nothing. What Generator sets up is used here."""
 
@@ -63,6 +24,12 @@ class Operations:
         return Operation(verb, code, arguments, self.labels, **more)
 
     def _operation(self, code):
+        op = self._any(code)
+        while op.verb in self.without:
+            op = self._any(code)
+        return op
+
+    def _any(self, code):
         roll = self.random.random()
         if roll < 0.05:
             return self._bad(code)
@@ -72,6 +39,10 @@ class Operations:
             return self._status(code)
         if roll < 0.19:
             return self._alter(code)
+        if roll < 0.23 and self.world.ledger.programs[code].notice_days is not None or roll < 0.195:
+            return self._notice(code)
+        if roll < 0.24:
+            return self._remedy(code)
         return self._posting(code, self._member(code))
 
     def _posting(self, code, member):
@@ -129,7 +100,7 @@ class Operations:
         arguments = {'member': member, 'amount': amount, 'event_at': self._moment(code, member)}
         at = self.clock if arguments['event_at'] is None else arguments['event_at']
         if r.random() < 0.3:
-            arguments['expiry'] = r.choice(CAMPAIGNS)
+            arguments['expiry'] = r.choice([r.choice(CAMPAIGNS), literals.policy(r, at)])
         if r.random() < 0.2 and not self.live:
             arguments['available_at'] = at + r.choice([0, 1, r.randrange(3 * DAY), r.randrange(40 * DAY),
                                                        -1 if r.random() < 0.2 else 14 * DAY])
@@ -263,7 +234,7 @@ class Operations:
         if r.random() < 0.3:
             arguments['reason'] = 'returned goods'
         if target.kind == 'expire' and r.random() < 0.5 or r.random() < 0.02:
-            arguments['expiry'] = r.choice(CAMPAIGNS)
+            arguments['expiry'] = r.choice([r.choice(CAMPAIGNS), literals.policy(r)])
         label = self._label(code, member, target.seq)
         if label is None:
             same = [e.seq for e in account.entries if (e.kind, e.event_at) == (target.kind, target.event_at)]
@@ -308,108 +279,6 @@ class Operations:
         self.made -= len(ops) - 1       # they count as one call
         arguments = {'on_refusal': on_refusal}
         return Operation('post', code, arguments, self.labels, postings=ops)
-
-    # Jobs, accounts, programs.
-
-    def _job(self, code):
-        r = self.random
-        accounts = self.world.ledger.programs[code].accounts.values()
-        if r.random() < 0.15:
-            arguments = {'as_of': r.choice([self.world.now, self.world.now, self.world.now - r.randrange(3 * SECOND)])}
-            if r.random() < 0.25:
-                arguments['max_accounts'] = r.randint(1, 4)
-            return self._make('release_batch', code, arguments, jobs_only=True)
-        ends = [c.expires_at for a in accounts for c in a.lots() if c.expires_at < self.clock + 20 * DAY]
-        as_of = r.choice([self.clock, self.clock, self.clock, self.clock - r.randrange(100 * DAY),
-                          min(self.clock + r.randrange(60 * DAY), self.world.now),
-                          r.choice(ends or [self.clock]) - r.randint(0, 1)])
-        arguments = {'as_of': as_of}
-        if r.random() < 0.25:
-            arguments['max_accounts'] = r.randint(1, 4)
-        return self._make('expire_batch', code, arguments, jobs_only=True)
-
-    def _status(self, code):
-        r = self.random
-        accounts = self.world.ledger.programs[code].accounts
-        frozen = [m for m, a in accounts.items() if a.status == 'frozen']
-        empty = [m for m, a in accounts.items() if a.status == 'open' and a.entries
-                 and not any(c.expires_at > self.world.now for c in a.lots())]
-        roll = r.random()
-        if frozen and roll < 0.5:
-            return self._make('unfreeze_account', code, {'member': r.choice(frozen), 'reason': 'cleared'})
-        if roll < 0.75:
-            verb, member = r.choice([('freeze_account', 0), ('freeze_account', 0),
-                                     ('unfreeze_account', 0), ('open_account', 0),
-                                     ('open_account', self._new_member(code))])
-        else:
-            verb, member = 'close_account', r.choice(empty) if empty and r.random() < 0.6 else 0
-            self._new_member(code)
-        arguments = {'member': member or self._member(code)}
-        if verb != 'open_account':
-            arguments['reason'] = 'asked for'
-        return self._make(verb, code, arguments)
-
-    def _alter(self, code):
-        r = self.random
-        return self._make('alter_program', code, r.choice([
-            {'expiry': r.choice(POLICIES)}, {'expiry': r.choice(POLICIES)},
-            {'time_zone': r.choice(ZONES)}, {'tier_window': r.choice(WINDOWS)},
-            {'auto_open': r.random() < 0.5}, {'expiry': '36 months inactive'},
-            {'overdraft': r.choice(['refuse', 'debt', 'forgive'])}, {'overdraft': 'debt', 'overdraft_limit': 500},
-            {'overdraft_limit': r.choice([0, 100, 2_000])}, {'overdraft': 'perhaps'},
-            {'return_grace': r.choice(GRACES)}, {'return_grace': '12 months inactive'},
-            {'expiry': r.choice(POLICIES), 'time_zone': r.choice(ZONES)}]))
-
-    def _bad(self, code):
-        """An operation with one thing wrong in it, and now and then an unknown program besides."""
-        r = self.random
-        member = self._member(code)
-        op = r.choice([self._earn, self._redeem, self._reverse, self._hold, self._transfer, self._import,
-                       self._end_hold])(code, member)
-        member = op.member
-        if op.arguments.get('until', 0) is None:
-            op.arguments['until'] = self.world.now + DAY
-        wrong = {
-            'program': ['nowhere', None, '', 'p' * 300],
-            'from_member' if op.verb == 'transfer' else 'member': ['nobody', None, '', 'm' * 300],
-            'amount': [0, -1, -MAX_POINTS],
-            'event_at': [FOREVER, -FOREVER, self.world.now + 10 * MINUTE, self.world.now + DAY],
-            'idempotency_key': ['', 'k' * 256, '键' * 86],
-        }
-        if op.verb == 'release':
-            del wrong['amount']
-        elif op.verb not in ('reverse', 'capture'):
-            wrong['amount'].append(None)
-        if op.verb in ('reverse', 'capture', 'release'):
-            name = 'seq' if op.verb == 'reverse' else 'hold_seq'
-            wrong[name] = [None, 0, -1, NOWHERE]
-            account = self._account(code, member)
-            taken = ('hold',) if name == 'hold_seq' else REVERSIBLE
-            wrong[name] += [e.seq for e in account.entries if e.kind not in taken][-3:] if account else []
-        if op.verb in ('earn', 'import'):
-            wrong['available_at'] = [FOREVER, -FOREVER, 0]
-            wrong['qualifying'] = [-1]
-        if op.verb == 'earn':
-            wrong['expiry'] = ['36 months inactive']
-            account = self._account(code, member)
-            if account and account.lots() and min(c.expires_at for c in account.lots()) > self.world.now:
-                wrong['amount'] += [MAX_POINTS] * 3
-        if r.random() < 0.15:
-            op = self._make(r.choice(['freeze_account', 'unfreeze_account', 'close_account']), code,
-                            {'member': member, 'reason': 'asked for'})
-            wrong = {name: wrong.get(name, ['']) for name in ('program', 'member')}
-        elif r.random() < 0.1:
-            op = self._make(r.choice(['expire_batch', 'release_batch']), code, {'as_of': self.clock}, jobs_only=True)
-            wrong = {'program': ['nowhere', '', 'p' * 300], 'max_accounts': [0, -1],
-                     'as_of': [FOREVER, -FOREVER, self.world.now + DAY]}
-        name = r.choice(list(wrong))
-        op.arguments[name] = r.choice(wrong[name])
-        if name in ('seq', 'hold_seq'):
-            op.target = None
-            op.jobs_only = True
-        elif name in ('amount', 'event_at', 'member') and r.random() < 0.2:
-            op.arguments['program'] = 'nowhere'
-        return op
 
     # Whom and when.
 

@@ -1,10 +1,11 @@
 """readings.py: what is asked of the ledger: balances, statements, tiers and what is owed."""
 
-from journal import Journal
+from booking import Booking
+from lapse import planned
 from when import FOREVER, shifted, to_datetime, zone
 
 
-class Readings(Journal):
+class Readings(Booking):
     def _as_if_booked(self, program, member, as_of, known_at=None):
         """A copy of the account as known then, whose holds due by as_of are released; expiry is left to come."""
         account = self.account(program, member).known(FOREVER if known_at is None else known_at)
@@ -15,16 +16,19 @@ class Readings(Journal):
 
     def balance(self, program, member, as_of, known_at=None):
         account = self._as_if_booked(program, member, as_of, known_at)
-        sums = {'available': 0, 'pending': 0, 'lapsed': 0}
+        sums = {'available': 0, 'pending': 0, 'lapsed': 0, 'held_back': 0}
         coming = {}
         for credit in account.credits.values():
             left = credit.remaining(as_of)
-            if credit.expires_at <= as_of:
+            due_at, lapses_at = account.lapse(credit, as_of)
+            if lapses_at <= as_of:
                 sums['lapsed'] += left
-            else:
-                sums['pending' if credit.available_at > as_of else 'available'] += left
-                if left and credit.expires_at < FOREVER:
-                    coming[credit.expires_at] = coming.get(credit.expires_at, 0) + left
+                continue
+            sums['pending' if credit.available_at > as_of else 'available'] += left
+            sums['held_back'] += left * (due_at <= as_of)
+            when = planned(credit, as_of)
+            if left and when < FOREVER:
+                coming[when] = coming.get(when, 0) + left
         following = min(coming, default=None)
         happened = [e for e in account.entries if e.event_at <= as_of]
         return {'balance': sum(e.amount for e in happened), 'held': sum(e.held for e in happened),
@@ -32,8 +36,9 @@ class Readings(Journal):
                 'next_expires_at': following, 'next_expiring': coming.get(following)}
 
     def expiring(self, program, member, until, as_of):
-        return sum(c.remaining(as_of) for c in self._as_if_booked(program, member, as_of).credits.values()
-                   if as_of < c.expires_at <= until)
+        account = self._as_if_booked(program, member, as_of)
+        return sum(c.remaining(as_of) for c in account.credits.values()
+                   if account.lapse(c, as_of)[1] > as_of and planned(c, as_of) <= until)
 
     def statement(self, program, member, since=None, until=None, known_at=None):
         rows, balance = [], 0
@@ -74,11 +79,11 @@ class Readings(Journal):
             for account in program.accounts.values():
                 for credit in account.lots():
                     month = None
-                    if credit.expires_at < FOREVER:
-                        last = to_datetime(credit.expires_at - 1, zone(program.time_zone))
+                    if credit.due_at < FOREVER:
+                        last = to_datetime(credit.due_at - 1, zone(program.time_zone))
                         month = last.date().replace(day=1)
                     members, lots, points, lapsed = found.get((program.code, month), (set(), 0, 0, 0))
                     left = credit.remaining()
                     found[program.code, month] = (members | {account.member}, lots + 1, points + left,
-                                                  lapsed + left * (credit.expires_at <= now))
+                                                  lapsed + left * (credit.lapses_at <= now))
         return {key: (len(members), *sums) for key, (members, *sums) in found.items()}

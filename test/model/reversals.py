@@ -1,6 +1,8 @@
 """reversals.py: what undoes an entry, wholly or in part."""
 
-from journal import Journal, Refused, by_order
+from account import by_order
+from booking import Booking
+from journal import Refused
 
 REVERSIBLE = ('earn', 'import', 'adjust', 'redeem', 'capture', 'transfer_out', 'transfer_in', 'expire')
 REFERENCED = ('earn', 'import', 'redeem', 'capture', 'adjust')
@@ -10,7 +12,7 @@ def reversible(entry, kinds=REVERSIBLE):
     return entry.kind in kinds and entry.debt_seq is None
 
 
-class Reversals(Journal):
+class Reversals(Booking):
     def reverse(self, now, program, member, seq, amount=None, reason=None, idempotency_key=None, event_at=None,
                 details=None, expiry=None):
         self._check(now, [program, member, seq], [amount], [program, member], [event_at], key=idempotency_key)
@@ -25,7 +27,6 @@ class Reversals(Journal):
                 or expiry is not None and target.kind != 'expire' \
                 or any(at < e.event_at for e in account.concerning(target, 'repay')):
             raise Refused('22023')
-        self._check_policy(expiry)
         left = account.left_of(target)
         amount = left if amount is None else amount
         if amount > left or left == 0:
@@ -47,13 +48,11 @@ class Reversals(Journal):
         undone = min(amount, dict(account.debts()).get(target, 0))
         uses = self._back(taken, amount - undone)
         reversal = self._post(account, 'reverse', at, now, uses, debt=-undone, reverses_seq=target.seq, **fields)
-        if scheme.return_grace is None:
+        if scheme.return_grace is None or scheme.lapses(scheme.return_grace, at, account) <= at:
             lots = self._expire_returned(account, uses, at, now)
         else:
-            ends = scheme.lapses(scheme.return_grace, at)
-            lots = [(credit, -n) for credit, n in uses if credit.expires_at > at]
-            lots += [self._extend(account, credit, -n, ends, at, now)
-                     for credit, n in by_order(uses) if credit.expires_at <= at]
+            lots = [(credit, -n) for credit, n in uses if credit.lapses_at > at]
+            lots += self._move(scheme, account, [use for use in uses if use[0].lapses_at <= at], scheme.return_grace, at, now)
         self._repay(account, at, lots, now)
         return reversal
 
@@ -77,19 +76,26 @@ class Reversals(Journal):
         uses = self._back(account.taken_by(target), amount)
         reinstatement = self._post(account, 'reinstate', target.event_at, now, uses, reverses_seq=target.seq,
                                    expiry=expiry, **fields)
-        ends = scheme.lapses(policy, at)
-        lots = [self._extend(account, credit, -n, ends, at, now)
-                for credit, n in by_order(uses)]
-        self._repay(account, at, lots, now)
+        self._repay(account, at, self._move(scheme, account, uses, policy, at, now), now)
         return reinstatement
+
+    def _move(self, scheme, account, uses, policy, at, now):
+        """What came back moves to new lots that lapse by that policy from then on: [(credit, points)]."""
+        lots = []
+        for credit, n in by_order(uses):
+            terms = self._terms(scheme, account, 'extend', policy, at, at, credit.issued_at)
+            if terms.expires_at <= at:
+                raise Refused('22023')      # a fixed day that has passed
+            lots.append(self._extend(account, credit, -n, terms, at, now))
+        return lots
 
     @staticmethod
     def _parts(giver, receiver, out):
         """The lots that a transfer_out took, each with the transfer_in of its part."""
         ins = [e for e in receiver.entries if e.kind == 'transfer_in'
                and (e.counter, e.counter_seq) == (giver.member, out.seq)]
-        return [(credit, part) for (credit, _), part in
-                zip(by_order(out.uses), ins, strict=True)]
+        taken = sorted((credit for credit, _ in out.uses), key=lambda credit: credit.place)
+        return list(zip(taken, ins, strict=True))
 
     def _reverse_out(self, scheme, giver, receiver, out, amount, at, now, said, given):
         taken = giver.taken_by(out)

@@ -7,7 +7,8 @@ import unittest
 sys.dont_write_bytecode = True
 
 from model import MAX_POINTS, Ledger, Refused
-from when import DAY, FOREVER, MINUTE, expires_at, instant, shifted, show
+from policy import expires_at
+from when import DAY, FOREVER, MINUTE, instant, shifted, show
 
 NOW = instant('2024-12-31 12:00:00+00:00')
 

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import psycopg2
 
 from database import call_text
-from generate import Script
-from operations import Operation
+from operation import Operation, Script
 from when import DAY, SECOND, instant
-from world import ENTRY, JOBS, ONE_ENTRY, SOME_ENTRIES
+from rows import ENTRY, JOBS, ONE_ENTRY, SOME_ENTRIES
 
 PROGRAM = 'sessions'
 MEMBERS = ['m1', 'm2', 'm3', 'm4']
@@ -169,7 +168,7 @@ def replay(world, calls):
     began = defaultdict(list)
     for xid, call in made.items():
         began[call.now].append(xid)
-    due = world.database.due_releases(PROGRAM, dict.fromkeys(MEMBERS, 0))
+    due = world.database.due_entries(PROGRAM, dict.fromkeys(MEMBERS, 0))
     transactions = defaultdict(lambda: defaultdict(list))       # xid → member → seqs
     for member, seq, xid, posted_at in world.database.rows('''
             select a.member, e.seq, e.xmin::text, e.posted_at::text

@@ -4,9 +4,9 @@ import random
 import time
 
 from check import Checker
-from generate import Script
-from operations import instants
-from world import LATE, Disagreement, World
+from operation import Script, instants
+from rows import Disagreement
+from world import LATE, World
 
 PATIENCE = 90       # seconds
 LONGEST = 100       # operations worth printing

@@ -1,23 +1,28 @@
 """verbs.py: programs, accounts, and the verbs that post to one account or between two; the jobs; batches."""
 
-from journal import Account, Journal, Program, Refused, by_order
+from account import ACTIVITIES, Account, Program, Rule
+from booking import Booking
+from journal import Refused, Terms
 from when import FOREVER
 
 POSTED = ('earn', 'redeem', 'hold', 'capture', 'release', 'reverse', 'adjust', 'transfer', 'import')
 
 
-class Verbs(Journal):
+class Verbs(Booking):
     """Named and called as the SQL functions are, plus now."""
 
     # Programs, tiers and accounts.
 
     def _check_rules(self, scheme):
-        self._check_policy(scheme.expiry)
-        self._check_policy(scheme.return_grace)
-        limit = scheme.overdraft_limit
+        limit, days, activity = scheme.overdraft_limit, scheme.notice_days, scheme.activity
         if scheme.overdraft not in ('refuse', 'debt', 'forgive') \
-                or limit is not None and (limit <= 0 or scheme.overdraft != 'debt'):
+                or limit is not None and (limit <= 0 or scheme.overdraft != 'debt') \
+                or days is not None and not 1 <= days <= 3650 \
+                or not activity or len(set(activity)) < len(activity) or not set(activity) <= set(ACTIVITIES):
             raise Refused('22023')
+        old, new = scheme.rule, (scheme.time_zone, scheme.expiry, tuple(activity), days)
+        if old is None or (old.time_zone, old.expiry, old.activity, old.notice_days) != new:
+            self._set(scheme, 'rule', Rule(old.rule_no + 1 if old else 1, *new))
         return scheme
 
     def create_program(self, now, code, **settings):
@@ -25,8 +30,10 @@ class Verbs(Journal):
         self.put(self.programs, code, self._check_rules(Program(code, **settings)))
         return self.programs[code]
 
-    def alter_program(self, now, program, **settings):
+    def alter_program(self, now, program, unset=(), **settings):
         found = self._program(program)
+        for name in unset:
+            self._set(found, name, None)
         if settings.get('overdraft', found.overdraft) != 'debt' and 'overdraft_limit' not in settings:
             self._set(found, 'overdraft_limit', None)
         for name, value in settings.items():
@@ -37,15 +44,17 @@ class Verbs(Journal):
     def create_tier(self, now, program, code, threshold, name=None):
         self.put(self._program(program).tiers, code, (threshold, name))
 
-    def open_account(self, now, program, member):
-        self._check(now, nulls=[program, member], identifiers=[program, member])
-        account = self._found_or_opened(self._program(program), member)
+    def open_account(self, now, program, member, opened_at=None):
+        self._check(now, nulls=[program, member], identifiers=[program, member], times=[opened_at])
+        if opened_at is not None and opened_at > now:
+            raise Refused('22023')
+        account = self._found_or_opened(self._program(program), member, now if opened_at is None else opened_at)
         self._must_be(account, 'open')
         return account
 
-    def _found_or_opened(self, scheme, member):
+    def _found_or_opened(self, scheme, member, opened_at):
         if member not in scheme.accounts:
-            self.put(scheme.accounts, member, Account(member))
+            self.put(scheme.accounts, member, Account(member, opened_at))
         return scheme.accounts[member]
 
     def _change_status(self, now, program, member, needed, status):
@@ -79,20 +88,21 @@ class Verbs(Journal):
         if qualifying is not None and qualifying < 0 or ends == -FOREVER or None not in (ends, expiry):
             raise Refused('22023')
         scheme = self._program(program)
-        account = self._found_or_opened(scheme, member) if scheme.auto_open and kind != 'adjust' \
+        account = self._found_or_opened(scheme, member, now) if scheme.auto_open and kind != 'adjust' \
             else self.account(program, member)
         first = self._first(account, idempotency_key)
         if first:
             return first
         at = self._begin(now, event_at, account)
-        self._check_policy(expiry)
         issued = at if issued_at is None else issued_at
         available = at if available_at is None else available_at
         if ends is None:
-            ends = scheme.lapses(scheme.expiry if expiry is None else expiry, issued)
-        if issued > at or not at <= available < ends:
+            given = self._terms(scheme, account, kind, scheme.expiry if expiry is None else expiry, issued, at)
+        else:
+            given = self._fixed(scheme, ends, issued)
+        if issued > at or not at <= available < given.expires_at:
             raise Refused('22023')
-        entry = self._credit(account, kind, at, now, amount, ends, available, reference=reference, source=source,
+        entry = self._credit(account, kind, at, now, amount, given, available, reference=reference, source=source,
                              idempotency_key=idempotency_key, expiry=expiry, issued_at=issued_at,
                              qualifying=qualifying, **fields)
         self._repay(account, at, [(account.credits[entry.seq], amount)], now)
@@ -216,8 +226,9 @@ class Verbs(Journal):
         out = self._debit(giver, 'transfer_out', at, now, self._take_all(giver, at, amount), counter=to_member,
                           idempotency_key=idempotency_key, **fields)
         ins = []
-        for credit, points in by_order(out.uses):
-            ins.append(self._credit(receiver, 'transfer_in', at, now, points, credit.expires_at, at,
+        for credit, points in sorted(out.uses, key=lambda use: use[0].place):
+            given = Terms(out.places[credit][0], credit.rule, credit.policy, credit.counts_from)
+            ins.append(self._credit(receiver, 'transfer_in', at, now, points, given, at,
                                     source=credit.entry.source, issued_at=credit.issued_at, counter=from_member,
                                     counter_seq=out.seq, **fields))
             self._repay(receiver, at, [(receiver.credits[ins[-1].seq], points)], now)
@@ -228,7 +239,7 @@ class Verbs(Journal):
 
     def lapsed(self, program, as_of):
         """Accounts with lapsed lots not booked: (program code, account)."""
-        return self._due(program, lambda account: any(c.expires_at <= as_of for c in account.lots()))
+        return self._due(program, lambda account: any(c.lapses_at <= as_of for c in account.lots()))
 
     def overdue(self, program, as_of):
         """Accounts with holds whose time has come."""
@@ -277,7 +288,7 @@ class Verbs(Journal):
     def post(self, now, postings, on_refusal='abort', due=None):
         """Each posting is a dict: kind, group and the arguments of its verb, the member's as member, a hold's as seq.
 
-        due: (program, member, seq) of each release that a refused posting may have booked → its deadline.
+        due: (program, member, seq) of each release or expire that a refused posting may have booked → its kind and time.
         """
         if on_refusal not in ('abort', 'skip'):
             raise Refused('22004' if on_refusal is None else '22023')
@@ -303,11 +314,14 @@ class Verbs(Journal):
         return [rows[n] for n in sorted(rows)]
 
     def _book_due(self, due, now):
-        """Books the releases whose turn has come in their accounts."""
-        for (program, member, seq), until in sorted(due.items()):
+        """Books what is due and whose turn has come in its account."""
+        for (program, member, seq), (kind, when) in sorted(due.items()):
             account = self.account(program, member)
             if seq == len(account.entries) + 1:
-                self._release_due(account, until, now)
+                if kind == 'release':
+                    self._release_due(account, when, now)
+                else:
+                    self._book(account, {credit: when for credit in account.lots() if credit.rule}, now)
 
     def _post_one(self, now, posting):
         arguments = {name: value for name, value in posting.items() if name not in ('kind', 'group')}

@@ -1,10 +1,9 @@
-"""when.py: instants, expiry policies and local calendars, by Python's zoneinfo and calendar alone.
+"""when.py: instants and local calendars, by Python's zoneinfo and calendar alone.
 
 An instant is an int, microseconds since 1970-01-01 UTC; FOREVER (infinity) follows every instant.
 """
 
 import calendar
-import re
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -13,6 +12,7 @@ FOREVER = float('inf')
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 86_400 * SECOND
+MONTHS = [name.lower() for name in calendar.month_name[1:]]
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 zone = lru_cache(maxsize=None)(ZoneInfo)
@@ -52,31 +52,37 @@ def add_months(day, months):
 
 
 def end_of(period, day):
-    """The last day of the month, quarter, half or year in which the day lies."""
-    length = {'month': 1, 'quarter': 3, 'half': 6, 'year': 12}[period]
-    month = (day.month + length - 1) // length * length
-    return date(day.year, month, calendar.monthrange(day.year, month)[1])
+    """The last day of the month, quarter, half or year in which the day lies, or of the next month of that name."""
+    if period in MONTHS:
+        year, month = day.year + (day.month > MONTHS.index(period) + 1), MONTHS.index(period) + 1
+    else:
+        length = {'month': 1, 'quarter': 3, 'half': 6, 'year': 12}[period]
+        year, month = day.year, (day.month + length - 1) // length * length
+    return date(year, month, calendar.monthrange(year, month)[1])
 
 
-POLICY = re.compile(r'(\d+) (day|month|year)s?(?: end of (month|quarter|half|year))?')
+def anniversary_after(joined, day):
+    """The first anniversary of a day that follows another; that of 29 February in common years on the 28th."""
+    year = day.year
+    while True:
+        found = joined.replace(year=year, day=min(joined.day, calendar.monthrange(year, joined.month)[1]))
+        if found > day:
+            return found
+        year += 1
 
 
-def expires_at(policy, event_at, time_zone):
-    """The instant a credit of event_at lapses: the local midnight that ends its last day.
+@lru_cache(maxsize=200_000)
+def local_day(at, time_zone):
+    return to_datetime(at, zone(time_zone)).date()
+
+
+@lru_cache(maxsize=200_000)
+def midnight_after(day, time_zone):
+    """The local midnight that ends the day.
 
     Where the clock is set back over midnight, the day ends at the first of the two; where midnight
     is skipped, at the instant of the change.
     """
-    if policy == 'never':
-        return FOREVER
-    count, unit, period = POLICY.fullmatch(policy).groups()
-    day = to_datetime(event_at, zone(time_zone)).date()
-    if unit == 'day':
-        day += timedelta(days=int(count))
-    else:
-        day = add_months(day, int(count) * (12 if unit == 'year' else 1))
-    if period:
-        day = end_of(period, day)
     day += timedelta(days=1)
     return from_datetime(datetime(day.year, day.month, day.day, tzinfo=zone(time_zone), fold=0))
 

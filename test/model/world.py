@@ -3,58 +3,17 @@
 import time
 from collections import Counter
 
+import parallel
 from model import Ledger, Refused
-from operations import NOWHERE, Deadline
-from when import SECOND, instant, show
+from operation import NOWHERE, Deadline
+from rows import ENTRY, EXTENSIONS, JOBS, ONE_ENTRY, SOME_ENTRIES, Disagreement, plain, readable
+from stored import check_account
+from when import SECOND
 
 LATE = '-late'      # the twin of a program, where no job runs before the end
 
-ENTRY = ('seq', 'kind', 'amount', 'held', 'debt', 'balance', 'event_at', 'expires_at', 'available_at', 'until',
-         'issued_at', 'reverses_seq', 'hold_seq', 'debt_seq', 'counter_seq', 'source', 'reference', 'reason',
-         'idempotency_key', 'expiry', 'details', 'qualifying')
-LINE = ('seq', 'kind', 'amount', 'held', 'debt', 'balance', 'event_at', 'posted_at', 'expires_at', 'available_at',
-        'reverses_seq', 'source', 'reference', 'reason', 'details')     # of a statement
-TIMES = ('event_at', 'posted_at', 'expires_at', 'available_at', 'until', 'issued_at', 'next_expires_at',
-         'window_start', 'window_end', 'holds_until', 'last_activity_at', 'last_event_at')
-ASIS = ('kind', 'source', 'reference', 'reason', 'idempotency_key', 'expiry', 'details', 'counter', 'status', 'member',
-        'tier', 'name', 'next_tier', 'sqlstate')
-
-ONE_ENTRY = ('earn', 'redeem', 'hold', 'capture', 'release', 'reverse', 'adjust', 'import')
-SOME_ENTRIES = ('transfer', 'reverse_reference')
-JOBS = {'expire_batch': ('accounts', 'lots', 'points', 'more'), 'release_batch': ('accounts', 'holds', 'points', 'more')}
-
 CLOSE = SECOND // 3         # to a deadline: no script starts
 SPREAD = 20_000             # microseconds after a deadline by which all holds of its wave are due
-
-
-class Disagreement(Exception):
-    """The first thing on which the two ledgers differ."""
-
-    def __init__(self, agreement, program, member, expected, found, about):
-        super().__init__(f'{agreement}: {program} {member or ""} {about}\n'
-                         f'  expected {expected}\n  found    {found}')
-        self.agreement, self.program, self.member = agreement, program, member
-
-
-def plain(row, names):
-    """The named columns of a row, given as JSON or as an object of the model, comparable."""
-    values = []
-    for name in names:
-        if not isinstance(row, dict):
-            value = getattr(row, name)
-        elif name in TIMES and isinstance(row[name], str):
-            value = instant(row[name])
-        elif name in TIMES + ASIS or row[name] is None or isinstance(row[name], bool):
-            value = row[name]
-        else:
-            value = int(row[name])
-        values.append(value)
-    return tuple(values)
-
-
-def readable(names, values):
-    return {name: show(value) if name in TIMES else value for name, value in zip(names, values)
-            if value is not None}
 
 
 class World:
@@ -135,6 +94,8 @@ class World:
         outcomes, start, savepoint, failed = [], None, None, False
         self.transaction = False
         known = {member: self._length(program, member) for member in script.members()}
+        if any(op.verb in EXTENSIONS and 'members' not in op.arguments for op in script.operations()):
+            known.update((member, len(account.entries)) for member, account in self.ledger.programs[program].accounts.items())
         for kind, *rest in script.steps:
             if kind == 'call':
                 calls = [op for op in rest[0] if not (late and op.jobs_only)]
@@ -144,8 +105,11 @@ class World:
                     if not any(op.jobs_only for op in calls):
                         outcomes.append(details)
                 continue
-            if kind in ('fault', 'wait'):
-                if kind == 'wait':
+            if kind in ('fault', 'wait', 'jobs'):
+                if kind == 'jobs' and not late:
+                    parallel.play(self, program, [(op.verb, self._arguments(program, op)) for op in rest[0]])
+                    known = dict.fromkeys(self.ledger.programs[program].accounts, 0)
+                elif kind == 'wait':
                     self._pass(self._instant(rest[0]))
                 elif not late and self.database:
                     self._fault(program, *rest)
@@ -186,7 +150,9 @@ class World:
             arguments['code'] = program
         elif 'program' not in arguments and op.verb != 'post':
             arguments = {'program': program, **arguments}
-        if op.target is not None:
+        if op.verb == 'undo_extension':
+            arguments['extension_id'] = self.labels.get((program, None, op.target), NOWHERE)
+        elif op.target is not None:
             name = 'hold_seq' if op.verb in ('capture', 'release') else 'seq'
             arguments[name] = self._target(program, op)
         if op.postings:
@@ -229,7 +195,9 @@ class World:
                                if seq > self._length(*key)]
         if state == 'ok' and ops[0].verb == 'post':
             members = ops[0].members() | {m for one in ops[0].postings for m in self._counters(program, one)}
-            hints['due'] = self.database.due_releases(program, {m: self._length(program, m) for m in members})
+            hints['due'] = self.database.due_entries(program, {m: self._length(program, m) for m in members})
+        if state == 'ok' and ops[0].verb in EXTENSIONS:
+            hints['number'] = results[0]['extension_id']
         mark, expected, answers = self.ledger.mark(), 'ok', []
         try:
             for op, (verb, arguments) in zip(ops, calls):
@@ -257,6 +225,8 @@ class World:
         named = []
         if op.verb in ONE_ENTRY:
             named = [(op.member, op.label, answer)]
+        elif op.verb == 'extend_expiry':
+            self.ledger.put(self.labels, (program, None, op.label), answer.extension_id)
         elif op.verb == 'transfer':
             named = [(op.member, op.label, answer[0])]
             named += [(op.arguments['to_member'], (op.label, n), entry) for n, entry in enumerate(answer[1:])]
@@ -313,8 +283,13 @@ class World:
         elif op.verb.endswith('_account'):
             self.agree_rows('accounts returned', ('member', 'status'), [expected], [found],
                             program, op.member)
+        elif op.verb in EXTENSIONS:
+            self.agree_rows('extensions', ('extension_id', 'accounts', 'lots', 'points'), [expected], [found], program)
         elif op.verb in JOBS:
-            self.agree_rows(f'{op.verb}()', JOBS[op.verb], [expected], [found], program)
+            names = JOBS[op.verb]
+            if 'max_accounts' in op.arguments and found['more']:
+                names = names[1:-1]     # it may have looked at accounts where nothing was due after all
+            self.agree_rows(f'{op.verb}()', names, [expected], [found], program)
 
     # Comparing.
 
@@ -329,24 +304,4 @@ class World:
             account = scheme and scheme.accounts.get(member)
             self.agree('accounts exist alike', account is not None, member in stored, program, member)
             if account:
-                self.check_account(program, account, stored[member], after)
-
-    def check_account(self, program, account, found, after=0):
-        member = account.member
-        self.agree_rows('entries written', ENTRY + ('counter',), account.entries[after:], found['entries'],
-                        program, member)
-        self.agree('allocations', sorted((e.seq, c.seq, n) for e in account.entries[after:] for c, n in e.uses),
-                   sorted(tuple(map(int, use)) for use in found['uses']), program, member)
-        lots = [(c.seq, c.expires_at, c.available_at, c.remaining()) for c in account.lots()]
-        self.agree('open lots', lots,
-                   [plain(lot, ('seq', 'expires_at', 'available_at', 'remaining')) for lot in found['lots']],
-                   program, member)
-        self.agree('open holds', [(hold.seq, hold.until, points) for hold, points in account.holds()],
-                   [plain(hold, ('seq', 'until', 'amount')) for hold in found['holds']], program, member)
-        self.agree('open debts', [(entry.seq, owed) for entry, owed in account.debts()],
-                   [plain(debt, ('seq', 'remaining')) for debt in found['debts']], program, member)
-        row = {'member': member, 'status': account.status, 'balance': account.balance(), 'held': account.held(),
-               'debt': account.debt(), 'last_seq': len(account.entries), 'last_activity_at': account.last_activity(),
-               'last_event_at': account.latest() if account.entries else None}
-        self.agree_rows('account rows', tuple(row), [row], [found['account']], program, member)
-        self.agree('status changes', account.statuses, found['statuses'], program, member)
+                check_account(self, program, account, stored[member], after)

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(46);
+select plan(48);
 \ir books.psql
 
 do $$
@@ -24,7 +24,7 @@ select is((select row(e.seq, e.amount, e.event_at = now(), e.available_at = now(
         from adjust('p', 'bob', 10, 'sorry') e), '(1,10,t,t,t,)', 'and with nothing but an amount and a reason: no qualifying points');
 select is(pg_temp.lots('p', 'bob'), array['lot 1: 10'], 'it is a lot');
 select is((adjust('p', 'bob', 5, 'sorry', qualifying => 0)).qualifying, 0::point_amount, 'none may be stated');
-select is((select a.last_activity_at from account a where a.account_id = account_id('p', 'bob')), null, 'it is no activity of the member');
+select is((select last_activity_at(a) from account a where a.account_id = account_id('p', 'bob')), null, 'it is no activity of the member');
 select is((redeem('p', 'bob', 12)).balance, 3::point_amount, 'it can be spent');
 select is((adjust('p', 'cat', 10, 'sorry', event_at => '2024-01-01')).event_at, '2024-01-01 00:00+00'::timestamptz, 'it may be back-dated');
 select is(pg_temp.owns('p', 'cat', '2024-06-01'), '10 = 10 + 0 + 0 + 0 - 0', 'and counts from then');
@@ -48,7 +48,7 @@ select is((select row(e.seq, e.kind, e.amount, e.held, e.debt, e.balance, e.even
         from adjust('p', 'dan', -35, 'abuse', 'CASE-2', source => 'fraud', event_at => '2024-01-10', details => '{"agent": 8}') e),
     '(5,adjust,-35,0,0,115,"2024-01-10 00:00:00+00",,,,fraud,CASE-2,abuse,"{""agent"": 8}")', 'a penalty');
 select is(pg_temp.allocations('p', 'dan', 5), array['lot 1: 10', 'lot 2: 20', 'lot 4: 5'], 'takes as a redemption does, and nothing that is pending');
-select is((select a.last_activity_at from account a where a.account_id = account_id('p', 'dan')), '2024-01-01 00:00+00'::timestamptz, 'it is no activity either');
+select is((select last_activity_at(a) from account a where a.account_id = account_id('p', 'dan')), '2024-01-01 00:00+00'::timestamptz, 'it is no activity either');
 select is((adjust('p', 'dan', -40, 'abuse', event_at => '2024-03-15')).seq, 6::bigint, 'later');
 select is(pg_temp.allocations('p', 'dan', 6), array['lot 3: 40'], 'what was pending is taken too');
 select throws_ok($$select adjust('p', 'dan', -76, 'abuse', event_at => '2024-03-15')$$, 'JF001', 'insufficient points', 'no more than there is');
@@ -82,6 +82,19 @@ select is((reverse('p', 'nobody', 1, 10)).qualifying, '-33'::point_amount, 'undo
 select is((reverse('p', 'nobody', 1)).qualifying, '-67'::point_amount, 'to the last point');
 select is((reverse('p', 'bob', 1, 1)).qualifying, null, 'goodwill without takes none along');
 
+-- ---------- goodwill that lapses by inactivity ----------
+
+do $$
+begin
+    perform create_program('idle', auto_open => true);
+    perform open_account('idle', 'ann'), adjust('idle', 'ann', 30, 'sorry', expiry => '12 months inactive', event_at => '2024-01-01');
+    perform redeem('idle', 'ann', 10, event_at => '2024-06-01');
+    perform adjust('idle', 'ann', -5, 'abuse', event_at => '2024-09-01');
+end
+$$;
+select is(pg_temp.holds('idle', 'ann', '2025-06-01 23:59:59.999999+00'), '15 | 15 | 0 | 0', 'it lasts as long as the member is active');
+select is(pg_temp.holds('idle', 'ann', '2025-06-02'), '15 | 0 | 0 | 15', 'which a penalty is not');
+
 -- ---------- what is refused ----------
 
 select is((select row(r.state, r.message)::text from pg_temp.refusal(statement) r), refusal, statement)
@@ -95,7 +108,7 @@ from (values
     (7, $$select adjust('p', 'ann', -1, 'why', qualifying => 0)$$, '(22023,"qualifying given for points that are taken")'),
     (8, $$select adjust('p', 'ann', '-9223372036854775808', 'why')$$, '(22003,"point_amount out of range")'),
     (9, $$select adjust('p', 'ann', 1, 'why', event_at => '2024-01-02', available_at => '2024-01-01')$$, '(22023,"available_at is before event_at")'),
-    (10, $$select adjust('p', 'ann', 1, 'why', expiry => '12 months inactive')$$, '(0A000,"expiry by inactivity is not supported yet")'),
+    (10, $$select adjust('p', 'ann', 1, 'why', expiry => 'on 2023-12-31', event_at => '2024-01-01')$$, '(22023,"points would lapse by the time they become available")'),
     (11, $$select adjust('p', 'ann', 1, 'why', qualifying => -1)$$, '(22023,"qualifying must not be negative")'),
     (12, $$select adjust('p', 'unborn', 1, 'why')$$, '(JF003,"unknown member ""unborn""")'),
     (13, $$select adjust('p', 'unborn', -1, 'why')$$, '(JF003,"unknown member ""unborn""")'),

@@ -34,7 +34,7 @@ select is((redeem('p', 'ann', 6, event_at => '2024-01-20')).balance, 29::point_a
 select is(pg_temp.allocations('p', 'ann', 6), array['lot 3: 6'], 'which comes before the first then');
 select is((redeem('p', 'ann', 5, event_at => '2024-01-12')).seq, 7::bigint, 'what is left of the first');
 select is(pg_temp.allocations('p', 'ann', 7), array['lot 1: 5'], 'can be spent on any day of its own');
-select is((select row(a.last_activity_at, a.last_event_at) from account a where a.account_id = account_id('p', 'ann')),
+select is((select row(last_activity_at(a), a.last_event_at) from account a where a.account_id = account_id('p', 'ann')),
     row('2024-01-20 00:00+00'::timestamptz, '2024-01-20 00:00+00'::timestamptz), 'the account''s latest times stay');
 select is(pg_temp.entries_at('p', 'ann', 4),
     array['4 redeem -3 = 57 at 2024-01-14 00:00', '5 redeem -22 = 35 at 2024-01-15 00:00', '6 redeem -6 = 29 at 2024-01-20 00:00',

@@ -21,7 +21,7 @@ $$;
 -- The whole answer in one line.
 create function pg_temp.answer(program text, member text, as_of timestamptz) returns text
 language sql as $$
-    select row(b.balance, b.available, b.pending, b.held, b.lapsed, b.next_expires_at, b.next_expiring, b.debt)::text
+    select row(b.balance, b.available, b.pending, b.held, b.lapsed, b.next_expires_at, b.next_expiring, b.debt, b.held_back)::text
     from balance(answer.program, answer.member, answer.as_of) b
 $$;
 
@@ -29,31 +29,31 @@ $$;
 
 create temp table wanted (as_of timestamptz, answer text, reason text);
 insert into wanted values
-    ('1999-01-01 00:00+00', '(0,0,0,0,0,,,0)', 'long before'),
-    ('2024-01-10 11:59:59.999999+00', '(0,0,0,0,0,,,0)', 'a microsecond before the first credit'),
-    ('2024-01-10 12:00+00', '(10,10,0,0,0,"2024-02-11 00:00:00+00",10,0)', 'when it happens'),
-    ('2024-01-12 00:00+00', '(30,30,0,0,0,"2024-02-11 00:00:00+00",10,0)', 'two lots'),
-    ('2024-01-15 00:00+00', '(70,30,40,0,0,"2024-02-11 00:00:00+00",10,0)', 'a pending one'),
-    ('2024-01-24 23:59:59.999999+00', '(150,110,40,0,0,"2024-02-11 00:00:00+00",10,0)', 'a microsecond before the redemption'),
-    ('2024-01-25 00:00+00', '(135,95,40,0,0,"2024-03-13 00:00:00+00",15,0)', 'when it happens'),
-    ('2024-02-01 00:00+00', '(138,98,40,0,0,"2024-03-13 00:00:00+00",18,0)', 'when a part of it is reversed'),
-    ('2024-02-19 23:59:59.999999+00', '(138,98,40,0,0,"2024-03-13 00:00:00+00",18,0)', 'a microsecond before the pending lot''s hour'),
-    ('2024-02-20 00:00+00', '(138,138,0,0,0,"2024-03-13 00:00:00+00",18,0)', 'in its hour'),
-    ('2024-03-12 23:59:59.999999+00', '(138,138,0,0,0,"2024-03-13 00:00:00+00",18,0)', 'the last microsecond of a lot'),
-    ('2024-03-13 00:00+00', '(138,120,0,0,18,"2024-04-16 00:00:00+00",40,0)', 'when it lapses'),
-    ('2024-04-16 00:00+00', '(138,80,0,0,58,,,0)', 'when all have lapsed that ever will'),
-    ('2999-01-01 00:00+00', '(138,80,0,0,58,,,0)', 'far to come');
+    ('1999-01-01 00:00+00', '(0,0,0,0,0,,,0,0)', 'long before'),
+    ('2024-01-10 11:59:59.999999+00', '(0,0,0,0,0,,,0,0)', 'a microsecond before the first credit'),
+    ('2024-01-10 12:00+00', '(10,10,0,0,0,"2024-02-11 00:00:00+00",10,0,0)', 'when it happens'),
+    ('2024-01-12 00:00+00', '(30,30,0,0,0,"2024-02-11 00:00:00+00",10,0,0)', 'two lots'),
+    ('2024-01-15 00:00+00', '(70,30,40,0,0,"2024-02-11 00:00:00+00",10,0,0)', 'a pending one'),
+    ('2024-01-24 23:59:59.999999+00', '(150,110,40,0,0,"2024-02-11 00:00:00+00",10,0,0)', 'a microsecond before the redemption'),
+    ('2024-01-25 00:00+00', '(135,95,40,0,0,"2024-03-13 00:00:00+00",15,0,0)', 'when it happens'),
+    ('2024-02-01 00:00+00', '(138,98,40,0,0,"2024-03-13 00:00:00+00",18,0,0)', 'when a part of it is reversed'),
+    ('2024-02-19 23:59:59.999999+00', '(138,98,40,0,0,"2024-03-13 00:00:00+00",18,0,0)', 'a microsecond before the pending lot''s hour'),
+    ('2024-02-20 00:00+00', '(138,138,0,0,0,"2024-03-13 00:00:00+00",18,0,0)', 'in its hour'),
+    ('2024-03-12 23:59:59.999999+00', '(138,138,0,0,0,"2024-03-13 00:00:00+00",18,0,0)', 'the last microsecond of a lot'),
+    ('2024-03-13 00:00+00', '(138,120,0,0,18,"2024-04-16 00:00:00+00",40,0,0)', 'when it lapses'),
+    ('2024-04-16 00:00+00', '(138,80,0,0,58,,,0,0)', 'when all have lapsed that ever will'),
+    ('2999-01-01 00:00+00', '(138,80,0,0,58,,,0,0)', 'far to come');
 select is(pg_temp.answer('p', 'ann', w.as_of), w.answer, format('%s: %s', w.as_of, w.reason)) from (select * from wanted order by as_of) w;
 
 do $$begin perform expire_batch('p', '2024-03-20'); end$$;
-update wanted set answer = '(120,120,0,0,0,"2024-04-16 00:00:00+00",40,0)' where as_of = '2024-03-13 00:00+00';
-update wanted set answer = '(120,80,0,0,40,,,0)' where as_of >= '2024-04-16 00:00+00';
+update wanted set answer = '(120,120,0,0,0,"2024-04-16 00:00:00+00",40,0,0)' where as_of = '2024-03-13 00:00+00';
+update wanted set answer = '(120,80,0,0,40,,,0,0)' where as_of >= '2024-04-16 00:00+00';
 select is(pg_temp.answer('p', 'ann', w.as_of), w.answer, format('once expiry is booked, %s: %s', w.as_of, w.reason))
 from (select * from wanted order by as_of) w;
 
-select is(pg_temp.answer('p', 'nobody', '2024-01-01'), '(0,0,0,0,0,,,0)', 'an account without entries holds nothing');
+select is(pg_temp.answer('p', 'nobody', '2024-01-01'), '(0,0,0,0,0,,,0,0)', 'an account without entries holds nothing');
 select is((select b::text from balance('p', 'ann') b), pg_temp.answer('p', 'ann', now()), 'as_of is now() by default');
-select is((select b::text from balance('p', 'nobody') b), '(0,0,0,0,0,,,0)', 'for an empty account too');
+select is((select b::text from balance('p', 'nobody') b), '(0,0,0,0,0,,,0,0)', 'for an empty account too');
 
 -- Lots that lapse together, one of them pending until its last hour.
 do $$
@@ -64,9 +64,9 @@ begin
     perform earn('p', 'bob', 80, event_at => '2024-01-20', expiry => '2 months end of month');
 end
 $$;
-select is(pg_temp.answer('p', 'bob', '2024-02-01'), '(150,110,40,0,0,"2024-03-01 00:00:00+00",70,0)',
+select is(pg_temp.answer('p', 'bob', '2024-02-01'), '(150,110,40,0,0,"2024-03-01 00:00:00+00",70,0,0)',
     'next_expiring is all that lapses next, pending points included');
-select is(pg_temp.answer('p', 'bob', '2024-02-29 23:00+00'), '(150,150,0,0,0,"2024-03-01 00:00:00+00",70,0)', 'which are spendable for an hour');
+select is(pg_temp.answer('p', 'bob', '2024-02-29 23:00+00'), '(150,150,0,0,0,"2024-03-01 00:00:00+00",70,0,0)', 'which are spendable for an hour');
 
 -- A back-dated entry is in the balance of its time.
 do $$begin perform earn('p', 'bob', 5, event_at => '2024-01-15'); end$$;
@@ -87,13 +87,13 @@ end
 $$;
 select is(pg_temp.answer('p', 'hob', as_of), answer, format('%s: %s', as_of, reason))
 from (values
-    (1, '2024-01-09 23:59:59.999999+00'::timestamptz, '(70,70,0,0,0,"2024-02-02 00:00:00+00",10,0)', 'a microsecond before the first hold'),
-    (2, '2024-01-10', '(70,55,0,15,0,"3024-01-02 00:00:00+00",15,0)', 'held points do not lapse next'),
-    (3, '2024-01-11', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0)', 'two holds'),
-    (4, '2024-02-02', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0)', 'nor do they lapse when their lot does'),
-    (5, '2997-12-31 23:59:59.999999+00', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0)', 'a microsecond before the first deadline'),
-    (6, '2998-01-01', '(70,55,0,15,0,"3024-01-02 00:00:00+00",15,0)', 'past it what was held is available'),
-    (7, '2999-01-01', '(70,60,0,0,10,"3024-01-02 00:00:00+00",20,0)', 'past the second what has lapsed of it is lapsed')) v (n, as_of, answer, reason) order by n;
+    (1, '2024-01-09 23:59:59.999999+00'::timestamptz, '(70,70,0,0,0,"2024-02-02 00:00:00+00",10,0,0)', 'a microsecond before the first hold'),
+    (2, '2024-01-10', '(70,55,0,15,0,"3024-01-02 00:00:00+00",15,0,0)', 'held points do not lapse next'),
+    (3, '2024-01-11', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0,0)', 'two holds'),
+    (4, '2024-02-02', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0,0)', 'nor do they lapse when their lot does'),
+    (5, '2997-12-31 23:59:59.999999+00', '(70,50,0,20,0,"3024-01-02 00:00:00+00",10,0,0)', 'a microsecond before the first deadline'),
+    (6, '2998-01-01', '(70,55,0,15,0,"3024-01-02 00:00:00+00",15,0,0)', 'past it what was held is available'),
+    (7, '2999-01-01', '(70,60,0,0,10,"3024-01-02 00:00:00+00",20,0,0)', 'past the second what has lapsed of it is lapsed')) v (n, as_of, answer, reason) order by n;
 select is(expiring('p', 'hob', until, as_of), points, format('lapsing after %s, by %s', as_of, until))
 from (values
     (1, '3025-01-01'::timestamptz, '2024-01-11'::timestamptz, 10::point_amount),

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(140);
+select plan(149);
 
 -- Whether the statement fails with that SQLSTATE, message and detail, and the books stay as they were.
 create function pg_temp.books() returns text
@@ -69,7 +69,7 @@ language sql as $$
             e.held::bigint::text, e.debt::bigint::text, e.balance::bigint::text, pg_temp.micros(e.event_at), pg_temp.micros(e.posted_at),
             pg_temp.micros(e.expires_at), pg_temp.micros(e.available_at), pg_temp.micros(e.until), pg_temp.micros(e.issued_at),
             e.reverses_seq::text, e.hold_seq::text, e.debt_seq::text, e.counter_account_id::text, e.counter_seq::text,
-            e.qualifying::bigint::text, e.given::text, e.kind, e.source, e.reference,
+            e.qualifying::bigint::text, e.given::text, e.rule_no::text, e.kind, e.source, e.reference,
             encode(coalesce(r.personal_digest, pg_temp.personal(e, a.salt)), 'hex'), e.idempotency_key, e.expiry::text, e.revenue::text, e.actor])
             with ordinality x (v, n))
         || coalesce((select string_agg(pg_temp.netstring(x.lot_seq::text) || pg_temp.netstring(x.amount::bigint::text), '' order by x.lot_seq)
@@ -90,13 +90,13 @@ select is((select hash from posted), (select head_hash from account where accoun
 create temp table odd as
 select (jsonb_populate_record(null::entry, jsonb_build_object('account_id', 9223372036854775807, 'seq', 1, 'amount', '-9223372036854775808', 'held', -1,
     'debt', 0, 'balance', 0, 'event_at', '294276-12-31 23:59:59.999999+00', 'posted_at', '4713-01-01 00:00:00+00 BC', 'expires_at', 'infinity',
-    'available_at', '1969-12-31 23:59:59.999999+00', 'until', '-infinity', 'given', -32768, 'kind', 'earn', 'source', '', 'expiry', '12 months end of month',
+    'available_at', '1969-12-31 23:59:59.999999+00', 'until', '-infinity', 'given', -32768, 'rule_no', 32767, 'kind', 'earn', 'source', '', 'expiry', '12 months end of month',
     'revenue', '0.00', 'reason', repeat('因', 5000), 'details', '{"a": "\n"}', 'actor', '我'))) as line;
 create function pg_temp.same(line entry) returns boolean
 language sql as $$
     select entry_hash(null, line, '{}', '{}', '\x01', null) = sha256((select string_agg(pg_temp.netstring(v), '' order by n)
         from unnest(array['9223372036854775807', '1', '-9223372036854775808', '-1', '0', '0', '9224318015999999999', '-210863520000000000',
-            'infinity', '-1', '-infinity', null, null, null, null, null, null, null, '-32768', 'earn', '', null,
+            'infinity', '-1', '-infinity', null, null, null, null, null, null, null, '-32768', '32767', 'earn', '', null,
             encode(pg_temp.personal(line, '\x01'), 'hex'), null, '12 months end of month', '0.00', '我']) with ordinality x (v, n)))
 $$;
 select ok(pg_temp.same(line), 'numbers, times and texts at their limits') from odd;
@@ -127,6 +127,9 @@ select is(pg_temp.refused($$select verify_chain(null, 'x')$$), '22004 program mu
 -- ---------- a member is forgotten ----------
 
 select freeze_account('p', 'ann', 'Ann Example moved'), unfreeze_account('p', 'ann', 'Ann is back');
+select extend_expiry('p', 'why', 'infinity', members => '{well,ann,t1}', sources => '{none}');
+select extend_expiry('p', 'why', 'infinity', members => '{t1}', sources => '{none}');
+insert into extension (program_id, reason, members, actor) values (program_id('q'), 'why', '{ann}', 'test');
 create temp table ann as select * from account where member = 'ann';
 create temp table entries_of_ann as select e.*, pg_temp.personal(e, ann.salt) as digest from entry e join ann using (account_id);
 select is(pg_temp.refused($$select forget_member('p', 'x', 'why')$$), 'JF003 unknown member "x": Program "p" has no account of member "x".', 'an unknown member');
@@ -141,6 +144,9 @@ select isnt(f.salt, a.salt, 'with another salt') from forgotten f, ann a;
 select is(pg_temp.refused($$select balance('p', 'ann')$$), 'JF003 unknown member "ann": Program "p" has no account of member "ann".', 'nobody has the old one');
 select is_empty($$select from entry e join ann using (account_id) where e.reason is not null or e.details is not null$$, 'no reason or details are left');
 select is_empty($$select from status_change c join ann using (account_id) where c.reason is not null$$, 'nor reasons of status changes');
+select is(array(select x.members::text from extension x order by x.extension_id), array[format('{well,%s,t1}', member), '{t1}', '{ann}'],
+    'extensions name the new one, and of other programs and members nothing changes') from forgotten;
+delete from extension where members = '{ann}';
 select is_empty(format($$select t from jifen.%I t where t::text ~* '\mann\M'$$, relname), relname || ' has nothing of the person')
 from pg_class where relnamespace = 'jifen'::regnamespace and relkind = 'r' order by relname;
 select bag_eq($$select e.seq, e.amount, e.balance, e.event_at, e.reference, e.revenue, e.hash from entry e join ann using (account_id)$$,

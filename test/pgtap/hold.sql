@@ -33,7 +33,7 @@ select is(pg_temp.lots('p', 'ann'), array['lot 2: 5', 'lot 3: 30'], 'and leaves 
 select is(pg_temp.open_holds('p', 'ann'), array['4: 25'], 'it is open');
 select is(pg_temp.owns('p', 'ann'), '60 = 35 + 0 + 25 + 0 - 0', 'held points are owed and not available');
 select is(pg_temp.owns('p', 'ann', now() - interval '2 days'), '60 = 60 + 0 + 0 + 0 - 0', 'before the hold they were');
-select is((select row(a.balance, a.held, a.debt, a.last_seq, a.last_activity_at = e.event_at)::text
+select is((select row(a.balance, a.held, a.debt, a.last_seq, last_activity_at(a) = e.event_at)::text
         from account a join entry e using (account_id) where e.kind = 'hold'), '(60,25,0,4,t)', 'a hold is activity of the member');
 select throws_ok($$select redeem('p', 'ann', 36)$$, 'JF001', 'insufficient points', 'what is held is not spent');
 select is((select r.detail from pg_temp.refusal($$select hold('p', 'ann', 36, now() + interval '1 hour')$$) r),
@@ -53,7 +53,7 @@ select is(pg_temp.allocations('p', 'ann', 6) || pg_temp.allocations('p', 'ann', 
     'the capture keeps the first of the hold''s lots, the last go back');
 select is(pg_temp.lots('p', 'ann'), array['lot 2: 7'], 'to where they were');
 select is(pg_temp.open_holds('p', 'ann'), array['5: 35'], 'the hold has ended');
-select is((select a.last_activity_at = e.event_at from account a join entry e using (account_id) where e.kind = 'capture'), true, 'a capture is activity');
+select is((select last_activity_at(a) = e.event_at from account a join entry e using (account_id) where e.kind = 'capture'), true, 'a capture is activity');
 select is((select row(r.state, r.message, r.detail, r.hint)::text from pg_temp.refusal($$select capture('p', 'ann', 4)$$) r),
     '(JF007,"no such hold or hold ended","Account ""ann"" of program ""p"" has no open hold 4.",'
     || '"A hold ends with its capture, its release or its deadline; statement() shows which.")',
@@ -109,7 +109,7 @@ select is((select row(e.seq, e.kind, e.amount, e.held, e.balance, e.event_at = n
     '(4,release,0,-15,30,t,3,"out of stock","{""till"": 9}")', 'a release returns its entry');
 select is(pg_temp.allocations('p', 'bob', 4), array['lot 1: -10', 'lot 2: -5'], 'all goes back to where it came from');
 select is(pg_temp.owns('p', 'bob'), '30 = 30 + 0 + 0 + 0 - 0', 'and is available');
-select is((select a.last_activity_at = e.event_at from account a join entry e using (account_id)
+select is((select last_activity_at(a) = e.event_at from account a join entry e using (account_id)
         where a.account_id = account_id('p', 'bob') and e.kind = 'hold'), true, 'a release is no activity');
 select throws_ok($$select release('p', 'bob', 3)$$, 'JF007', 'no such hold or hold ended', 'a hold is released once');
 select throws_ok($$select capture('p', 'bob', 3)$$, 'JF007', 'no such hold or hold ended', 'and not captured after that');

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(42);
+select plan(44);
 \ir books.psql
 
 do $$
@@ -23,7 +23,7 @@ select is((select row(e.seq, e.kind, e.amount, e.held, e.debt, e.balance, e.even
 select is((select row(e.seq, e.event_at = now(), e.available_at = now(), e.expires_at = expires_at('12 months end of month', now(), 'Asia/Shanghai'), e.issued_at, e.qualifying, e.expiry)::text
         from import('p', 'ann', 10) e), '(2,t,t,t,,,)', 'and with nothing but an amount: no qualifying points, the program''s expiry');
 select is(pg_temp.lots('p', 'ann'), array['lot 1: 100', 'lot 2: 10'], 'each is a lot');
-select is((select row(a.last_activity_at, a.balance)::text from account a where a.account_id = account_id('p', 'ann')), '(,110)', 'which is no activity of the member');
+select is((select row(last_activity_at(a), a.balance)::text from account a where a.account_id = account_id('p', 'ann')), '(,110)', 'which is no activity of the member');
 select is((select s.status::text from account s where s.account_id = account_id('p', 'ann')), 'open', 'whose account is opened where the program does so');
 select throws_ok($$select import('closed shop', 'ann', 1)$$, 'JF003', 'unknown member "ann"', 'and not where it does not');
 
@@ -73,9 +73,23 @@ from (values
     (5, $$select import('p', 'cat', 1, issued_at => 'infinity')$$, '(22023,"issued_at must be finite")'),
     (6, $$select import('p', 'cat', 1, qualifying => -1)$$, '(22023,"qualifying must not be negative")'),
     (7, $$select import('p', 'cat', 1, revenue => 'NaN')$$, '(22023,"revenue must be finite")'),
-    (8, $$select import('p', 'cat', 1, expiry => '12 months inactive')$$, '(0A000,"expiry by inactivity is not supported yet")'),
+    (8, $$select import('p', 'cat', 1, expiry => 'on 2023-12-31', event_at => '2024-01-01')$$, '(22023,"points would lapse by the time they become available")'),
     (9, $$select import('p', 'cat', 1, event_at => '2024-01-02', available_at => '2024-01-01')$$, '(22023,"available_at is before event_at")')) v (n, statement, refusal) order by n;
 select throws_ok($$select account_id('p', 'cat')$$, 'JF003', null, 'no account is opened for what is refused');
+
+-- ---------- points that lapse by inactivity ----------
+
+do $$
+begin
+    perform import('p', 'ida', 10, event_at => '2024-06-01', issued_at => '2023-12-01', expiry => '2 years or 12 months inactive');
+    perform import('p', 'ida', 5, '2024-08-01', event_at => '2024-06-01');
+    perform redeem('p', 'ida', 1, event_at => '2024-07-01');
+end
+$$;
+select is(array[pg_temp.holds('p', 'ida', '2025-07-01'), pg_temp.holds('p', 'ida', '2025-07-02')],
+    array['14 | 10 | 0 | 4', '14 | 0 | 0 | 14'], 'an import may lapse by inactivity');
+select is((select row(l.rule_no, l.counts_from, l.expiry)::text from lot l where l.account_id = account_id('p', 'ida') and l.seq = 1),
+    '(1,"2023-12-01 00:00:00+00","2 years or 12 months inactive")', 'with its terms from when the points were issued');
 
 -- ---------- tiers, reversal, and on it goes ----------
 

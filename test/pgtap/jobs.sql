@@ -1,8 +1,8 @@
--- Jobs: the record of their runs, and scheduling where pg_cron is not installed in this database.
+-- Jobs: the record of their runs.
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(18);
+select plan(14);
 
 create function pg_temp.run(run bigint) returns text
 language sql as $$
@@ -34,6 +34,10 @@ select isnt(f.run, s.run, 'another run has another number') from failed f, start
 do $$begin perform end_job_run(run, 'out of luck') from failed; end$$;
 select is(pg_temp.run(run), '(expire,,t,0,0,0,0,0,"out of luck")', 'a run of all programs that has failed, and why') from failed;
 
+create temp table sealing as select start_job_run('seal', 'p') as run;
+do $$begin perform add_to_job_run(run, 3000000000, 0, 0, 0) from sealing; end$$;
+select is(pg_temp.run(run), '(seal,p,f,1,3000000000,0,0,0,)', 'a seal covers any number of accounts') from sealing;
+
 -- A run whose session is gone is ended by the next one; one whose session lives is not.
 create temp table open_run as select start_job_run('expire', k::text) as run, k from generate_series(1, 3) k;
 update job_run r set pid = 0 from open_run o where r.job_run_id = o.run and o.k = 1;
@@ -53,33 +57,7 @@ reset role;
 select is((select r.actor from job_run r where r.program = 'by another'), 'jifen_test_runner', 'the role that runs it is on record');
 
 select throws_ok(format('call %s()', procedure), '2D000', null, format('%s() cannot run within a transaction: it commits each batch', procedure))
-from unnest(array['run_expiry', 'run_release']) procedure;
-
--- ---------- scheduling ----------
-
-select hasnt_extension('pg_cron', 'pg_cron is not installed here');
-
-create function pg_temp.refusal(statement text, out state text, out message text, out detail text, out hint text)
-language plpgsql as $$
-begin
-    execute statement;
-exception when others then
-    get stacked diagnostics state = returned_sqlstate, message = message_text, detail = pg_exception_detail, hint = pg_exception_hint;
-end
-$$;
-select is(array[r.state, r.message, r.detail],
-    array['55000', format('pg_cron is not installed in database "%s"', current_database()),
-        case when current_setting('cron.database_name', true) is null then 'The server has not loaded pg_cron.'
-            else format('pg_cron works in database "%s", as cron.database_name says.', current_setting('cron.database_name')) end],
-    statement || ' says what is missing')
-from unnest(array['select schedule_jobs()', 'select schedule_jobs(''0 3 * * *'')', 'select schedule_jobs(release => ''0 3 * * *'')', 'select unschedule_jobs()']) statement, pg_temp.refusal(statement) r;
-select is(r.hint, case when current_setting('cron.database_name', true) is null
-        then 'Add pg_cron to shared_preload_libraries, restart the server, and create the extension pg_cron in the database that cron.database_name names.'
-        when current_setting('cron.database_name') = current_database() then 'Run: create extension pg_cron;'
-        else format('In database "%s" run: select cron.schedule_in_database(''jifen expire %s'', ''0 3 * * *'', ''call jifen.run_expiry()'', ''%2$s''), cron.schedule_in_database(''jifen release %2$s'', ''7 * * * *'', ''call jifen.run_release()'', ''%2$s'');',
-            current_setting('cron.database_name'), current_database()) end,
-    'and what to do about it')
-from pg_temp.refusal('select schedule_jobs(''0 3 * * *'', ''7 * * * *'')') r;
+from unnest(array['run_expiry', 'run_release', 'run_seal']) procedure;
 
 select * from finish();
 rollback;

@@ -37,7 +37,7 @@ $$;
 
 create function pg_temp.account_line(member text) returns text
 language sql as $$
-    select row(a.balance, a.held, a.last_seq, a.last_activity_at, a.last_event_at, a.status)::text
+    select row(a.balance, a.held, a.last_seq, last_activity_at(a), a.last_event_at, a.status)::text
     from account a where a.account_id = account_id('p', account_line.member)
 $$;
 

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(12);
+select plan(14);
 \ir books.psql
 
 create function pg_temp.liability(program text) returns text[]
@@ -26,10 +26,10 @@ begin
 end
 $$;
 select is(pg_temp.liability('cn'),
-    array['(cn,2024-02-01,1,2,70,70,1.050,CNY)', '(cn,2024-03-01,1,1,3,3,0.045,CNY)', '(cn,3024-01-01,1,1,1000,0,15.000,CNY)',
-        '(cn,,1,1,7,0,0.105,CNY)'],
+    array['(cn,2024-02-01,1,2,70,70,1.050,CNY,0)', '(cn,2024-03-01,1,1,3,3,0.045,CNY,0)', '(cn,3024-01-01,1,1,1000,0,15.000,CNY,0)',
+        '(cn,,1,1,7,0,0.105,CNY,0)'],
     'points that are spendable to the end of a local month are of that month; what lapsed is owed until it is booked');
-select is(pg_temp.liability('utc'), array['(utc,2024-02-01,1,1,9,9,,)'], 'without a point_value there is no face value');
+select is(pg_temp.liability('utc'), array['(utc,2024-02-01,1,1,9,9,,,0)'], 'without a point_value there is no face value');
 -- Havana's clocks went from 31 March 2012 straight to one o'clock of 1 April.
 do $$
 begin
@@ -37,7 +37,7 @@ begin
     perform earn('habana', 'eva', 5, event_at => '2011-11-10 12:00+00', expiry => '3 months end of quarter');
 end
 $$;
-select is(pg_temp.liability('habana'), array['(habana,2012-03-01,1,1,5,5,,)'], 'a month whose last midnight is skipped keeps its points');
+select is(pg_temp.liability('habana'), array['(habana,2012-03-01,1,1,5,5,,,0)'], 'a month whose last midnight is skipped keeps its points');
 select is(pg_temp.liability('empty'), array[]::text[], 'nothing of nothing');
 do $$
 begin
@@ -46,11 +46,25 @@ begin
     perform earn('cn', 'cat', 1, event_at => '2024-01-31 12:00+08');
 end
 $$;
-select is(pg_temp.liability('cn'), array['(cn,3024-01-01,1,1,1000,0,15.000,CNY)', '(cn,,3,3,10,0,0.150,CNY)'], 'booked expiry ends it');
+select is(pg_temp.liability('cn'), array['(cn,3024-01-01,1,1,1000,0,15.000,CNY,0)', '(cn,,3,3,10,0,0.150,CNY,0)'], 'booked expiry ends it');
 do $$begin perform redeem('utc', 'ann', 9, event_at => '2024-02-01'); end$$;
 select is(pg_temp.liability('utc'), array[]::text[], 'and so does spending');
 do $$begin perform reverse('utc', 'ann', 2, 4, event_at => '2024-02-02'); end$$;
-select is(pg_temp.liability('utc'), array['(utc,2024-02-01,1,1,4,4,,)'], 'its reversal brings it back');
+select is(pg_temp.liability('utc'), array['(utc,2024-02-01,1,1,4,4,,,0)'], 'its reversal brings it back');
+
+-- ---------- as things stand ----------
+
+do $$
+begin
+    perform create_program('air', time_zone => 'Asia/Shanghai', expiry => '3 months inactive end of month', auto_open => true);
+    perform earn('air', 'ann', 10, event_at => '2024-01-15');
+    perform earn('air', 'ann', 5, event_at => '2024-03-15');
+    perform create_program('told', expiry => '1 month end of month', notice_days => 30, auto_open => true);
+    perform earn('told', 'ann', 10, event_at => '2024-01-15');
+end
+$$;
+select is(pg_temp.liability('air'), array['(air,2024-06-01,1,2,15,15,,,0)'], 'activity moves points on to a later month');
+select is(pg_temp.liability('told'), array['(told,2024-02-01,1,1,10,0,,,10)'], 'what waits for a notice is of its month, and has not lapsed');
 
 -- ---------- totals ----------
 

@@ -161,7 +161,7 @@ select is(pg_temp.rows(array[
         posting('p', 'rich', 'earn', 1),
         posting('p', 'eve', 'earn'),
         posting('p', 'eve', 'earn', 0),
-        posting('p', 'eve', 'earn', 1, expiry => '12 months inactive'),
+        posting('p', 'eve', 'earn', 1, expiry => 'on 2023-12-31', event_at => '2024-01-01'),
         posting('p', 'eve', 'ern', 1),
         posting('p', 'eve', null, 1),
         posting('p', null, 'earn', 1),
@@ -174,7 +174,7 @@ select is(pg_temp.rows(array[
     array['1: JF001 insufficient points', '2: 3 = 50', '3: JF002 unknown program "nowhere"', '4: JF003 unknown member "nobody"', '5: JF003 unknown member "eve"',
         '6: JF004 account is not open', '7: JF005 idempotency key reused for another request', '8: 1 = 100', '9: JF006 more reversed than was posted',
         '10: JF007 no such hold or hold ended', '11: JF009 limit of debt reached', '12: 22003 balance out of range', '13: 22004 amount must not be null',
-        '14: 22023 amount must be more than zero', '15: 0A000 expiry by inactivity is not supported yet', '16: 22023 unknown kind of posting "ern"',
+        '14: 22023 amount must be more than zero', '15: 22023 points would lapse by the time they become available', '16: 22023 unknown kind of posting "ern"',
         '17: 22004 kind must not be null', '18: 22004 member must not be null', '19: 22023 redeem takes no source', '20: 22023 transfer to oneself',
         '21: 22004 to_member must not be null', '22: 22023 until has passed', '23: 22023 event_at is in the future', '24: 4 = 0'],
     'refused postings have their refusal, the others are posted');

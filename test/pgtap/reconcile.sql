@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(136);
+select plan(164);
 \ir books.psql
 
 do $$
@@ -63,7 +63,9 @@ begin
     insert into allocation select own_account, 11, l, a from unnest(lot_seqs, amounts) x (l, a);
     update account a
     set balance = 55 + add.amount, last_seq = 11, last_event_at = '2024-03-11',
-        last_activity_at = case when add.kind in ('earn', 'redeem') then '2024-03-11' else a.last_activity_at end
+        last_earn_at = case add.kind when 'earn' then '2024-03-11' else last_earn_at end,
+        last_redeem_at = case add.kind when 'redeem' then '2024-03-11' else last_redeem_at end,
+        last_expire_at = case add.kind when 'expire' then '2024-03-11' else last_expire_at end
     where a.account_id = own_account;
 end
 $$;
@@ -74,8 +76,8 @@ update account set held = 5 where account_id = pg_temp.id(2);
 update entry set held = 5 where account_id = pg_temp.id(3) and seq = 4;
 update account set last_seq = 11 where account_id = pg_temp.id(4);
 update account set last_event_at = '2024-03-10 00:00:00.000001' where account_id = pg_temp.id(5);
-update account set last_activity_at = '2024-03-09' where account_id = pg_temp.id(6);
-update account set last_event_at = null, last_activity_at = null where account_id = pg_temp.id(7);
+update account set last_earn_at = '2024-03-09' where account_id = pg_temp.id(6);
+update account set last_event_at = null, last_earn_at = null where account_id = pg_temp.id(7);
 -- The journal
 update entry set seq = 12 where account_id = pg_temp.id(8) and seq = 10;
 update lot set seq = 12 where account_id = pg_temp.id(8) and seq = 10;
@@ -90,7 +92,7 @@ begin
 end
 $$;
 update entry set event_at = '2024-03-11' where account_id = pg_temp.id(15) and seq = 10;
-update account set last_event_at = '2024-03-11', last_activity_at = '2024-03-11' where account_id = pg_temp.id(15);
+update account set last_event_at = '2024-03-11', last_earn_at = '2024-03-11' where account_id = pg_temp.id(15);
 update entry set available_at = 'infinity' where account_id = pg_temp.id(16) and seq = 10;
 update lot set available_at = 'infinity' where account_id = pg_temp.id(16) and seq = 10;
 update entry set available_at = event_at where account_id = pg_temp.id(17) and seq = 9;
@@ -116,6 +118,7 @@ update allocation set amount = 20 where account_id = pg_temp.id(32) and seq = 6 
 update allocation set amount = 30 where account_id = pg_temp.id(32) and seq = 7 and lot_seq = 2;
 insert into allocation values (pg_temp.id(32), 7, 1, 10);
 update entry set event_at = '2024-03-01 23:59:59.999999' where account_id = pg_temp.id(33) and seq in (7, 8);
+update account set last_expire_at = '2024-03-01 23:59:59.999999' where account_id = pg_temp.id(33);
 -- Reversals
 do $$
 begin
@@ -150,8 +153,8 @@ insert into wanted values
     (3, '{"an entry of its kind has its signs", "held is the sum of the entries'' held"}', 'held points of an entry'),
     (4, '{"last_seq is the number of entries"}', 'last_seq'),
     (5, '{"last_event_at is the latest of the entries"}', 'last_event_at, by a microsecond'),
-    (6, '{"last_activity_at is the latest that the member did"}', 'last_activity_at'),
-    (7, '{"last_activity_at is the latest that the member did", "last_event_at is the latest of the entries"}', 'neither known'),
+    (6, '{"the last of each kind is the latest of the entries of the kind"}', 'the last earn'),
+    (7, '{"last_event_at is the latest of the entries", "the last of each kind is the latest of the entries of the kind"}', 'neither known'),
     (8, '{"seq has no gap"}', 'an entry renumbered'),
     (9, '{"an entry''s balance is the sum up to it"}', 'the balance of an entry'),
     (10, '{"an entry of its kind has its signs"}', 'an earn of nothing'),
@@ -170,9 +173,9 @@ insert into wanted values
     (23, '{"a lot is its credit less the allocations", "balance is what is in lots and held, less the debt"}', 'a point taken from a lot'),
     (24, '{"a lot is its credit less the allocations", "balance is what is in lots and held, less the debt"}', 'a lot deleted'),
     (25, '{"a lot is its credit less the allocations", "balance is what is in lots and held, less the debt"}', 'a lot of a credit that is used up'),
-    (26, '{"a lot keeps its credit''s times and program"}', 'a lot that is available later'),
-    (27, '{"a lot keeps its credit''s times and program"}', 'a lot that lapses sooner'),
-    (28, '{"a lot keeps its credit''s times and program"}', 'a lot of another program'),
+    (26, '{"a lot keeps its credit''s times, program and rule"}', 'a lot that is available later'),
+    (27, '{"a lot keeps its credit''s times, program and rule"}', 'a lot that lapses sooner'),
+    (28, '{"a lot keeps its credit''s times, program and rule"}', 'a lot of another program'),
     (29, '{"an entry of its kind has its signs", "balance is what is in lots and held, less the debt"}', 'held points that no lot gave'),
     (30, '{"a debit takes what is spendable when it happens"}', 'a redemption of what had lapsed'),
     (31, '{"a debit takes what is spendable when it happens"}', 'a redemption of what was pending'),
@@ -224,7 +227,7 @@ insert into line values
     ('u', 18, 'earn', 8, 0, 0, '2024-01-22', '2024-02-05', '2024-01-22', null, null, null, null, 8, 'app', null),
     ('u', 19, 'expire', -8, 0, 0, '2024-02-05', null, null, null, null, null, null, null, null, null),
     ('u', 20, 'reinstate', 8, 0, 0, '2024-02-10', null, null, null, null, 19, null, null, null, null),
-    ('u', 21, 'extend', 0, 0, 0, '2024-02-10', '2024-03-12', '2024-02-10', null, '2024-01-22', null, null, null, 'app', null),
+    ('u', 21, 'extend', 0, 0, 0, '2024-02-10', '2024-03-12', '2024-02-10', '2024-02-05', '2024-01-22', null, null, null, 'app', null),
     ('u', 22, 'hold', 0, 5, 0, '2024-02-11', null, null, '2999-01-01', null, null, null, null, null, null),
     ('u', 23, 'adjust', -30, 0, 7, '2024-02-12', null, null, null, null, null, null, null, null, null),
     ('u', 24, 'reverse', 10, 0, 0, '2024-02-13', null, null, null, null, 9, null, null, null, null),
@@ -246,6 +249,7 @@ insert into line_allocation values
 create function pg_temp.write_lines(giver text, receiver text) returns void
 language plpgsql as $$
 declare
+    latest record;
     id jsonb := jsonb_build_object('u', (open_account('q', giver)).account_id, 'v', (open_account('q', receiver)).account_id);
 begin
     insert into entry (account_id, seq, kind, amount, held, debt, balance, event_at, posted_at, expires_at, available_at, until, issued_at,
@@ -263,10 +267,15 @@ begin
     insert into lot select a.account_id, l.expires_at, l.seq, '2024-01-12', l.remaining, a.program_id
     from account a, (values (1, '2024-02-01'::timestamptz, 30), (2, '2024-03-01', 10)) l (seq, expires_at, remaining)
     where a.account_id = (id -> 'v')::bigint;
-    update account set balance = -2, held = 5, debt = 7, last_seq = 26, last_event_at = '2024-02-14', last_activity_at = '2024-02-11'
-    where account_id = (id -> 'u')::bigint;
-    update account set balance = 40, last_seq = 4, last_event_at = '2024-02-14', last_activity_at = '2024-02-14'
-    where account_id = (id -> 'v')::bigint;
+    update account set balance = -2, held = 5, debt = 7, last_seq = 26, last_event_at = '2024-02-14' where account_id = (id -> 'u')::bigint;
+    update account set balance = 40, last_seq = 4, last_event_at = '2024-02-14' where account_id = (id -> 'v')::bigint;
+    for latest in
+        select l.whose, l.kind, max(l.event_at) as at from line l
+        join pg_attribute c on c.attrelid = 'account'::regclass and c.attname = format('last_%s_at', l.kind)
+        group by 1, 2
+    loop
+        execute format('update account set last_%s_at = $1 where account_id = $2', latest.kind) using latest.at, (id -> latest.whose)::bigint;
+    end loop;
 end
 $$;
 
@@ -284,8 +293,10 @@ insert into tampering (changes, what, invariants) values
 -- Accounts
     ('update account set debt = 8 where account_id = $1', 'debt of an account',
         '{"balance is what is in lots and held, less the debt", "debt is the sum of the entries'' debt"}'),
-    ('update account set last_activity_at = ''2024-02-12'' where account_id = $1', 'an adjust as activity',
-        '{"last_activity_at is the latest that the member did"}'),
+    ('update account set last_adjust_at = ''2024-02-13'' where account_id = $1', 'an adjust that comes later',
+        '{"the last of each kind is the latest of the entries of the kind"}'),
+    ('update account set last_hold_at = null where account_id = $1', 'no hold ever',
+        '{"the last of each kind is the latest of the entries of the kind"}'),
     ('update account set status = ''closed'' where account_id = $1; insert into status_change values ($1, 2, now(), ''closed'', ''x'', ''x'')',
         'an account closed with a hold and a debt', '{"a closed account is empty"}'),
 -- Entries
@@ -333,7 +344,8 @@ insert into tampering (changes, what, invariants) values
     ('update entry set reverses_seq = 16 where account_id = $1 and seq = 15', 'a reversal of what was forgiven',
         '{"an entry refers to one before it of the right kind", "no more is undone of an entry than it was",
             "a credit''s qualifying is undone in proportion"}'),
-    ('update entry set event_at = ''2024-01-04'' where account_id = $1 and seq = 5', 'a capture before its hold',
+    ('update entry set event_at = ''2024-01-04'' where account_id = $1 and seq = 5; update account set last_capture_at = ''2024-01-04'' where account_id = $1',
+        'a capture before its hold',
         '{"an entry refers to what has happened by then"}'),
     ('update entry set event_at = ''2024-01-13'' where account_id = $1 and seq = 16', 'a debt forgiven before it was made',
         '{"an entry refers to what has happened by then"}'),
@@ -344,6 +356,8 @@ insert into tampering (changes, what, invariants) values
         '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
     ('update entry set expires_at = ''2024-03-13'' where account_id = $1 and seq = 18', 'an extension to lapse sooner',
         '{"an extension is of one lot, to lapse later, as it was issued and by its source", "points expire when their lot has lapsed"}'),
+    ('update entry set until = ''2024-02-06'' where account_id = $1 and seq = 21', 'an extension of what would have lapsed later',
+        '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
     ('delete from allocation where account_id = $1 and seq = 21', 'an extension of nothing',
         '{"an extension is of one lot, to lapse later, as it was issued and by its source", "a lot is its credit less the allocations",
             "a lot is never short, by business time"}'),
@@ -449,10 +463,80 @@ select is(array(select t.k || ' ' || t.what from tampering t
                 where b.member is not null group by 1 order by 1)
         order by t.k), array[]::text[], 'the same of the two accounts alone');
 select is(array(select f.member || ' ' || f.invariant from finding f where f.k = 0), array[]::text[], 'what was left alone is well');
+
+-- ---------- lots whose expiry can move ----------
+
+create temp table moving (k int generated always as identity, changes text, what text, invariants text[]);
+insert into moving (changes, what, invariants) values
+    ('update lot set rule_no = 2 where account_id = $1 and seq = 4', 'a lot under another rule', '{"a lot keeps its credit''s times, program and rule"}'),
+    ('update lot set rule_no = null, counts_from = null, expiry = null where account_id = $1 and seq = 4', 'a lot that cannot move any more',
+        '{"a lot keeps its credit''s times, program and rule"}'),
+    ('update lot set expiry = ''9 months inactive'' where account_id = $1 and seq = 4', 'a lot under another policy', '{"a lot keeps its credit''s times, program and rule"}'),
+    ('update lot set counts_from = counts_from + interval ''1 microsecond'' where account_id = $1 and seq = 4', 'a lot that was issued later',
+        '{"a lot keeps its credit''s times, program and rule"}'),
+    ('update lot set rule_no = 1, counts_from = ''2024-05-01'', expiry = ''9 months inactive'' where account_id = $1 and seq = 6', 'a lot that can move all at once',
+        '{"a lot keeps its credit''s times, program and rule"}'),
+    ('update entry set expiry = ''9 months inactive'' where account_id = $1 and seq = 4', 'a credit under another policy', '{"a lot keeps its credit''s times, program and rule"}'),
+    ('update entry set rule_no = 9 where account_id = $1 and seq = 3; update lot set rule_no = 9 where account_id = $1 and seq = 3', 'a rule that there is not',
+        '{"a credit whose expiry can move keeps to a rule of its program, and no other"}'),
+    ('update entry set rule_no = 1 where account_id = $1 and seq = 3; update lot set rule_no = 1 where account_id = $1 and seq = 3', 'a rule by which nothing moves it',
+        '{"a credit whose expiry can move keeps to a rule of its program, and no other"}'),
+    ('update entry set rule_no = null where account_id = $1 and seq = 4; update lot set rule_no = null, counts_from = null, expiry = null where account_id = $1 and seq = 4',
+        'inactivity by no rule', '{"a credit whose expiry can move keeps to a rule of its program, and no other"}'),
+    ('update entry set rule_no = 1 where account_id = $1 and seq = 2', 'a redemption by a rule', '{"a credit has its times, and only a credit"}'),
+    ('update entry set until = ''2024-06-30'' where account_id = $1 and seq = 4', 'an extension of what never would have lapsed so early',
+        '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+    ('update account set last_redeem_at = ''2024-02-01'' where account_id = $1', 'an activity that does not count',
+        '{"the last of each kind is the latest of the entries of the kind"}'),
+    ('update account set due_at = ''2025-01-01 00:00:01'' where account_id = $1', 'an expiry that is not looked for in time', '{"no lot lapses before due_at"}'),
+    ('update entry set event_at = ''2025-06-01'' where account_id = $1 and seq = 6; update account set last_event_at = ''2025-06-01'', last_earn_at = ''2025-06-01'' where account_id = $1;
+        update entry set available_at = ''2025-06-01'' where account_id = $1 and seq = 6; update lot set available_at = ''2025-06-01'' where account_id = $1 and seq = 6',
+        'an activity before which what had lapsed is not booked', '{"what has lapsed is booked before the next activity"}');
+do $$
+declare
+    members text[] := array['w0'] || array(select 'w' || k from moving order by k);
+    member text;
+    t moving;
+    change text;
+begin
+    perform create_program('m', auto_open => true, expiry => '6 months inactive');
+    foreach member in array members loop
+        perform earn('m', member, 100, event_at => '2024-01-01');                           -- 1: lapses on 2 July at the earliest
+        perform redeem('m', member, 10, event_at => '2024-02-01');                          -- 2
+    end loop;
+    perform alter_program('m', expiry => '1 year', notice_days => 30);
+    foreach member in array members loop
+        perform earn('m', member, 50, event_at => '2024-03-01');                            -- 3: waits for a notice
+    end loop;
+    perform extend_expiry('m', 'closed', until => '2025-01-01', members => members, event_at => '2024-03-02');  -- 4: what lapses on 2 September
+    perform alter_program('m', expiry => '3 years', unset => '{notice_days}');
+    foreach member in array members loop
+        perform redeem('m', member, 5, event_at => '2024-04-01');                           -- 5: of lot 4
+        perform earn('m', member, 7, event_at => '2024-05-01');                             -- 6: moved by nothing
+    end loop;
+    for t in select * from moving order by k loop
+        foreach change in array string_to_array(t.changes, ';') loop
+            execute replace(change, '$1', account_id('m', 'w' || t.k)::text);
+        end loop;
+    end loop;
+end
+$$;
+select is(array(select concat_ws(' ', l.seq, l.remaining, l.expires_at::date, l.rule_no, l.counts_from::date, l.expiry) from lot l
+        where l.account_id = account_id('m', 'w0') order by l.seq),
+    array['3 50 2025-03-02 2 2024-03-01', '4 85 2025-01-01 1 2024-01-01 6 months inactive', '6 7 2027-05-02'], 'lots under three rules');
+create temp table moving_finding as select substring(b.member from 2)::int as k, b.* from reconcile('m') b where b.member is not null;
+select is(array(select distinct f.invariant from moving_finding f where f.k = t.k order by 1), array(select unnest(invariants) order by 1), t.what)
+from (select * from moving order by k) t;
+select is(array(select f.member || ' ' || f.invariant from moving_finding f where f.k = 0), array[]::text[], 'what was left alone is well');
+select is(array(select t.k || ' ' || t.what from moving t
+        where array(select distinct f.invariant from moving_finding f where f.k = t.k order by 1) is distinct from
+            array(select b.invariant from reconcile('m', 'w' || t.k) b where b.member is not null group by 1 order by 1)
+        order by t.k), array[]::text[], 'the same of one account alone');
 select set_eq(
     $$select (regexp_matches(prosrc, '^select [^''\n]*''((?:[^'']|'''')+)''', 'gn'))[1] from pg_proc
-        where proname like 'breaches\_of\_%' and proname <> 'breaches_of_tables'$$,
-    $$select replace(unnest(invariants), '''', '''''') from tampering union select replace(unnest(invariants), '''', '''''') from wanted$$,
+        where proname like 'breaches\_of\_%' and proname not in ('breaches_of_tables', 'breaches_of_notices')$$,
+    $$select replace(unnest(invariants), '''', '''''') from tampering union select replace(unnest(invariants), '''', '''''') from wanted
+        union select replace(unnest(invariants), '''', '''''') from moving$$,
     'every invariant has been broken');
 
 -- ---------- what a row says ----------
@@ -475,13 +559,58 @@ select is(pg_temp.breaches(19),
 select is((select count(*)::int from reconcile('p', 'well') b where b.member is not null), 0, 'an account is not blamed for another');
 select is((select count(*)::int from reconcile('other') b where b.member is not null), 0, 'nor a program');
 select is((select count(*)::int from reconcile('other', 'empty') b where b.member is not null), 0, 'an empty account is well');
-select set_eq($$select b::text from reconcile('p') b union select b::text from reconcile('q') b$$, $$select b::text from reconcile() b$$, 'all breaches are of the two programs');
+select set_eq($$select b::text from unnest('{p,q,m}'::text[]) program, reconcile(program) b$$, $$select b::text from reconcile() b$$, 'all breaches are of the three programs');
 select is((select count(distinct b.member)::int from reconcile('p') b), 46, 'of all of its accounts that were tampered with');
-select set_eq($$select distinct b.invariant from reconcile() b where b.member is not null$$, $$select unnest(invariants) from wanted union select unnest(invariants) from tampering$$,
+select set_eq($$select distinct b.invariant from reconcile() b where b.member is not null$$, $$select unnest(invariants) from wanted union select unnest(invariants) from tampering union select unnest(invariants) from moving$$,
     'every kind of breach is found where everything is checked');
 select throws_ok($$select reconcile('nowhere')$$, 'JF002', 'unknown program "nowhere"', 'an unknown program');
 select throws_ok($$select reconcile('p', 'unborn')$$, 'JF003', 'unknown member "unborn"', 'an unknown member');
 select throws_ok($$select reconcile('nowhere', 'well')$$, 'JF002', 'unknown program "nowhere"', 'a member of an unknown program');
+
+-- ---------- what programs keep of their rules, and extensions of what they did ----------
+
+alter table expiry_rule disable trigger refuse_change;
+create function pg_temp.of_rules(program text) returns text[]
+language sql as $$
+    select array(select concat_ws(': ', b.invariant, replace(b.expected, 'program ' || program_id(of_rules.program), 'program'), b.found) from reconcile(of_rules.program) b
+        where b.account_id is null and b.invariant <> 'what is written once refuses changes' order by 1)
+$$;
+do $$
+declare
+    program text;
+begin
+    foreach program in array array['rules', 'none', 'first', 'latest', 'activity', 'own', 'zone', 'extended', 'points'] loop
+        perform create_program(program, auto_open => true);
+        perform alter_program(program, expiry => '1 year inactive');
+        perform alter_program(program, notice_days => 5), earn(program, 'ann', 10);
+        perform extend_expiry(program, 'why', by_interval => '1 month');
+        perform undo_extension(program, x.extension_id, 'why') from extend_expiry(program, 'why', until => '2999-01-01', idempotency_key => 'long') x;
+    end loop;
+end
+$$;
+delete from expiry_rule where program_id = program_id('none');
+delete from expiry_rule where program_id = program_id('first') and rule_no = 1;
+delete from expiry_rule where program_id = program_id('latest') and rule_no = 3;
+update expiry_rule set activity = '{earn}' where program_id = program_id('activity') and rule_no = 3;
+update program set rule_no = 2 where code = 'own';
+update program set time_zone = 'Asia/Shanghai' where code = 'zone';
+update extension set lots = lots + 1 where program_id = program_id('extended') and undoes is not null;
+update extension set points = points + 1 where program_id = program_id('points') and idempotency_key = 'long';
+select is(pg_temp.of_rules(program), breaches, 'program ' || program)
+from (values
+    (1, 'rules', array[]::text[]),
+    (2, 'none', array['a program keeps to its latest rule: program: : 3, UTC, 1 year inactive, {earn,redeem,hold,capture,transfer_out}, 5']),
+    (3, 'first', array['a program''s rules are numbered without gaps: program: rule 1: rule 2', 'a program''s rules are numbered without gaps: program: rule 2: rule 3']),
+    (4, 'latest', array['a program keeps to its latest rule: program: 2, UTC, 1 year inactive, {earn,redeem,hold,capture,transfer_out}: 3, UTC, 1 year inactive, {earn,redeem,hold,capture,transfer_out}, 5']),
+    (5, 'activity', array['a program keeps to its latest rule: program: 3, UTC, 1 year inactive, {earn}, 5: 3, UTC, 1 year inactive, {earn,redeem,hold,capture,transfer_out}, 5']),
+    (6, 'own', array['a program keeps to its latest rule: program: 3, UTC, 1 year inactive, {earn,redeem,hold,capture,transfer_out}, 5: 2, UTC, 1 year inactive, {earn,redeem,hold,capture,transfer_out}, 5']),
+    (7, 'zone', array['a program keeps to its latest rule: program: 3, UTC, 1 year inactive, {earn,redeem,hold,capture,transfer_out}, 5: 3, Asia/Shanghai, 1 year inactive, {earn,redeem,hold,capture,transfer_out}, 5']))
+    v (n, program, breaches) order by n;
+select is((select regexp_replace(b, 'extension \d+', 'extension') from unnest(pg_temp.of_rules(program)) b), breach, 'program ' || program)
+from (values
+    (1, 'extended', 'an extension is of as many lots and points as its entries: extension: 1 lots, 10 points: 2 lots, 10 points'),
+    (2, 'points', 'an extension is of as many lots and points as its entries: extension: 1 lots, 10 points: 1 lots, 11 points')) v (n, program, breach) order by n;
+alter table expiry_rule enable always trigger refuse_change;
 
 -- ---------- rows of no account, and the guards ----------
 
@@ -489,6 +618,7 @@ do $$
 begin
     perform create_program('lost');
     perform create_tier('lost', 'silver', 'Silver', 100);
+    insert into extension (extension_id, program_id, reason, actor) select 0, program_id('lost'), 'lost', 'test';
 end
 $$;
 create temp table lost as select account_id('p', 'gone') as gone, (open_account('lost', 'member')).account_id as stray;
@@ -502,14 +632,14 @@ select is(array(select row(b.program, b.member, b.account_id = l.gone, b.found, 
     array['(,,t,"a debt",1)', '(,,t,"a hold",1)', '(,,t,"a lot",2)', '(,,t,"a status change",0)', '(,,t,"an allocation",6)', '(,,t,"an entry",10)'],
     'rows whose account is gone are found');
 select is(array(select row(b.program, b.member, b.account_id = l.stray, b.seq, b.found)::text
-        from reconcile() b, lost l where b.invariant = 'every account and tier has its program' order by b.found),
-    array['(,member,t,,"an account")', '(,,,,"tier silver")'], 'and those whose program is');
+        from reconcile() b, lost l where b.invariant = 'every account, tier, rule and extension has its program' order by b.found),
+    array['(,member,t,,"an account")', '(,,,,"extension 0")', '(,,,,"rule 1")', '(,,,,"tier silver")'], 'and those whose program is');
 select is((select count(*)::int from reconcile('p') b where b.invariant like 'every %'), 0, 'where everything is checked');
 
 create function pg_temp.guards() returns text[]
 language sql as $$
     select array(select row(b.account_id, b.expected, b.found)::text from reconcile('other') b
-        where b.invariant = 'entries and allocations refuse changes' order by b.found)
+        where b.invariant = 'what is written once refuses changes' order by b.found)
 $$;
 select is(pg_temp.guards(), array['(,"trigger refuse_change always enabled","table allocation")', '(,"trigger refuse_change always enabled","table entry")'],
     'disabled guards are reported');

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(203);
+select plan(206);
 \ir books.psql
 
 do $$
@@ -30,7 +30,7 @@ select is(array(select format('%s %s %s %s', l.seq, l.remaining, l.available_at,
         where l.account_id = account_id('p', 'ann') order by l.seq),
     array['1 10 2024-01-01 00:00:00+00 2024-03-02 00:00:00+00', '2 20 2024-01-01 00:00:00+00 2024-04-02 00:00:00+00'],
     'which are as they were, the one used up included');
-select is((select row(a.last_activity_at, a.last_event_at) from account a where a.account_id = account_id('p', 'ann')),
+select is((select row(last_activity_at(a), a.last_event_at) from account a where a.account_id = account_id('p', 'ann')),
     row('2024-01-10 00:00+00'::timestamptz, '2024-01-20 00:00+00'::timestamptz), 'a reversal is no activity of the member');
 select throws_ok($$select reverse('p', 'ann', 3, event_at => '2024-01-20')$$, 'JF006', 'more reversed than was posted',
     'it is reversed once');
@@ -449,7 +449,8 @@ $$;
 select throws_ok($$select reverse('half', 'ann', 3, event_at => '2024-02-01 23:59:59.999999')$$, '22023', 'reversal before the entry that it reverses',
     'an expiry is not undone before it happened');
 select throws_ok($$select reverse('half', 'ann', 3, 31)$$, 'JF006', 'more reversed than was posted', 'nor more than lapsed');
-select throws_ok($$select reverse('half', 'ann', 3, expiry => '12 months inactive')$$, '0A000', null, 'nor under a policy that does not work yet');
+select throws_ok($$select reverse('half', 'ann', 3, expiry => 'on 2023-12-31')$$, '22023', 'points would lapse by the time they become available',
+    'nor under a policy by which the points have lapsed');
 select is((select row(e.seq, e.kind, e.amount, e.balance, e.event_at, e.expires_at, e.available_at, e.reverses_seq, e.reason, e.expiry, e.qualifying, e.details)::text
         from reverse('half', 'ann', 3, 12, 'on leave', event_at => '2024-03-01', details => '[7]') e),
     '(4,reinstate,12,12,"2024-02-02 00:00:00+00",,,3,"on leave",,,[7])', 'undone, it reinstates at its own time');
@@ -534,6 +535,23 @@ end
 $$;
 select is(pg_temp.journal('grace', 'cat', 5), array['5 reverse 6 = 10 of 4', '6 extend 0 = 10', '7 release 0 held -4 = 10 of 3', '8 expire -4 = 6'],
     'a capture undone has grace, a hold released has not');
+
+-- A grace that ends on a day is none any more after it.
+do $$
+begin
+    perform create_program('term', auto_open => true, return_grace => 'on 2024-06-30');
+    perform earn('term', 'ann', 10, event_at => '2024-01-01', expiry => '1 month');
+    perform redeem('term', 'ann', 10, event_at => '2024-01-10');
+    perform reverse('term', 'ann', 2, 4, event_at => '2024-06-30 23:59:59.999999');
+    perform reverse('term', 'ann', 2, event_at => '2024-07-01');
+end
+$$;
+select is(pg_temp.journal('term', 'ann', 3), array['3 reverse 4 = 4 of 2', '4 extend 0 = 4', '5 reverse 6 = 10 of 2', '6 expire -6 = 4'],
+    'up to its last instant points return with a grace of a fixed day, and lapse at once after it');
+select is((select row(r.state, r.message, r.detail, r.hint)::text from pg_temp.refusal($$select reverse('term', 'ann', 6, event_at => '2024-07-01')$$) r),
+    '(22023,"points would lapse by the time they become available","They would be available from 2024-07-01 00:00:00+00 and lapse at 2024-07-01 00:00:00+00.",'
+    '"Give an earlier available_at or a longer expiry policy.")', 'nor is an expiry undone under it');
+select is((reverse('term', 'ann', 6, event_at => '2024-07-01', expiry => '1 day')).amount, 6::point_amount, 'but under another policy');
 
 -- ---------- what cannot be reversed ----------
 

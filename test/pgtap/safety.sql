@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(49);
+select plan(63);
 \ir books.psql
 
 -- The objects of the extension.
@@ -21,25 +21,33 @@ select bag_eq($$select proname::text from member_function where provolatile = 'v
     array['create_program', 'alter_program', 'open_account', 'freeze_account', 'unfreeze_account', 'close_account', 'earn', 'redeem', 'reverse',
         'expire_batch', 'run_expiry', 'create_tier', 'start_job_run', 'add_to_job_run', 'end_job_run', 'schedule_jobs', 'unschedule_jobs',
         'refuse_change', 'forget_member', 'seal', 'hold', 'capture', 'release', 'adjust', 'transfer', 'import', 'reverse_reference', 'lock_account',
-        'post', 'release_batch', 'run_release', 'run_batches'],
+        'post', 'release_batch', 'run_release', 'run_batches', 'run_seal', 'run_scheduled', 'claim_job', 'end_claim', 'schedule_program', 'expire_member', 'record_expiry_rule', 'reinstate', 'extend_expiry', 'undo_extension',
+        'run_extension', 'extend_batch', 'carry_out', 'set_notice_template', 'record_notice', 'record_notices'],
     'the functions that write, and no others, are volatile');
 select is_empty($$select oid::regprocedure from member_function where provolatile = 'v' and proparallel <> 'u'$$, 'they are parallel unsafe');
 select bag_eq($$select proname::text from member_function where provolatile = 'v' and not prosecdef$$,
-    array['run_batches', 'run_expiry', 'run_release', 'schedule_jobs', 'unschedule_jobs', 'refuse_change', 'lock_account'],
+    array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'schedule_jobs', 'unschedule_jobs', 'refuse_change', 'lock_account',
+        'record_expiry_rule', 'extend_batch', 'carry_out'],
     'and write as the owner, but for the procedures that commit, the trigger function and pg_cron''s jobs, which are the caller''s, and what only those call that do');
 select is_empty($$select oid::regprocedure from member_function
         where prosecdef and not coalesce('search_path=jifen, pg_temp' = any (proconfig), false)$$,
     'whatever runs as the owner has its search_path pinned, temporary objects last');
 select bag_eq($$select f.proname::text from member_function f join pg_language l on l.oid = f.prolang
         where l.lanname in ('sql', 'plpgsql') and not coalesce('search_path=jifen, pg_temp' = any (f.proconfig), false)$$,
-    array['run_batches', 'run_expiry', 'run_release', 'posting'],
-    'and so has every function in SQL, but for the procedures, since one that sets something cannot commit, and one that is expanded where it is called');
+    array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'posting', 'activity_at', 'last_activity_at',
+        'filled_template', 'lots_to_lapse', 'reminder_of'],
+    'and so has every function in SQL, but for the procedures, since one that sets something cannot commit, and those that are expanded where they are called');
 select is_empty($$select oid::regprocedure from member_function where public_may and (prosecdef or provolatile <> 'i')$$,
     'PUBLIC may execute only what is immutable');
 select is_empty($$select oid::regprocedure from member_function where public_may
         and not (array['point_amount', 'expiry_policy']::regtype[] && (proargtypes::oid[]::regtype[] || prorettype::regtype)
-            or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final'))$$,
-    'and belongs to the two types');
+            or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at'))$$,
+    'and belongs to the two types, or to a view');
+select is_empty($$select f.oid::regprocedure from member_function f
+        where not f.public_may and exists (select from pg_depend d
+            join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+            where d.refclassid = 'pg_proc'::regclass and d.refobjid = f.oid)$$,
+    'so that whoever may read a view can read it');
 select isnt_empty($$select 1 from member_function where public_may$$, 'which are of use to everyone');
 select is_empty($$select oid::regprocedure from member_function
         where proleakproof and proname !~ '^(point_amount|expiry_policy)_(eq|ne|lt|le|gt|ge|cmp|hash|hash_extended)$'$$,
@@ -50,7 +58,7 @@ select is_empty($$select oid::regprocedure from member_function
 create temp view member_relation as select c.* from pg_class c where c.oid in (select pg_temp.members('pg_class'));
 select bag_eq($$select relname::text from member_relation where relkind = 'r'$$,
     array['program', 'account', 'status_change', 'entry', 'lot', 'allocation', 'hold', 'debt', 'tier', 'job_run', 'erasure', 'forgetting',
-        'seal', 'seal_head'], 'the tables');
+        'seal', 'seal_head', 'program_schedule', 'job_claim', 'expiry_rule', 'extension', 'notice', 'notice_lot', 'notice_template'], 'the tables');
 select is_empty($$select c.oid::regclass, x.privilege_type from member_relation c, aclexplode(c.relacl) x where x.grantee = 0$$,
     'PUBLIC may nothing with tables, views and sequences');
 select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a join member_relation c on c.oid = a.attrelid, aclexplode(a.attacl) x
@@ -98,10 +106,16 @@ from (values
     (3, 'truncate entry', 'TRUNCATE of jifen.entry is refused'),
     (4, 'update allocation set amount = amount', 'UPDATE of jifen.allocation is refused'),
     (5, 'delete from allocation', 'DELETE of jifen.allocation is refused'),
-    (6, 'truncate allocation', 'TRUNCATE of jifen.allocation is refused')) v (n, statement, message) order by n;
+    (6, 'truncate allocation', 'TRUNCATE of jifen.allocation is refused'),
+    (7, 'update expiry_rule set notice_days = null', 'UPDATE of jifen.expiry_rule is refused'),
+    (8, 'delete from expiry_rule', 'DELETE of jifen.expiry_rule is refused'),
+    (9, 'truncate expiry_rule', 'TRUNCATE of jifen.expiry_rule is refused'),
+    (10, 'update notice set sent_at = now()', 'UPDATE of jifen.notice is refused'),
+    (11, 'delete from notice_lot', 'DELETE of jifen.notice_lot is refused')) v (n, statement, message) order by n;
 set local session_replication_role = replica;
 select throws_ok(statement, '42501', null, statement || ': not as a replica')
-from unnest(array['update entry set amount = amount', 'delete from entry', 'truncate entry', 'delete from allocation']) statement;
+from unnest(array['update entry set amount = amount', 'delete from entry', 'truncate entry', 'delete from allocation', 'update expiry_rule set activity = ''{earn}''',
+    'delete from notice']) statement;
 set local session_replication_role = origin;
 select is(pg_temp.entries('p', 'ann'), array['1 earn 10 = 10', '2 redeem -4 = 6'], 'all is as it was');
 
@@ -116,6 +130,11 @@ create temp table tier (code text);
 create temp table hold (account_id bigint, seq bigint);
 create temp table debt (account_id bigint, remaining bigint);
 create temp table status_change (account_id bigint);
+create temp table expiry_rule (program_id int);
+create temp table extension (extension_id bigint);
+create temp table notice (account_id bigint);
+create temp table notice_lot (account_id bigint);
+create temp table notice_template (template text);
 create function pg_temp.now() returns timestamptz language sql as 'select timestamptz ''1970-01-01''';
 create function pg_temp.expires_at(jifen.expiry_policy, timestamptz, text) returns timestamptz language sql as 'select timestamptz ''1970-01-01''';
 create function pg_temp.minus(jifen.point_amount, jifen.point_amount) returns boolean language sql as 'select true';
@@ -136,7 +155,13 @@ select is((select count(*) from jifen.transfer('q', 'bob', 'ann', 4, event_at =>
 select is((select array_agg(p.balance::bigint) from jifen.post(array[jifen.posting('q', 'ann', 'earn', 1, event_at => '2024-01-04'), jifen.posting('q', 'ann', 'redeem', 1, event_at => '2024-01-04')]) p),
     array[3, 2]::bigint[], 'post together,');
 select is((select r.holds from jifen.release_batch('q') r), 0::bigint, 'release,');
+select is((jifen.alter_program('q', expiry => '1 month inactive', notice_days => 1)).rule_no, 2::smallint, 'rule,');
+select is((jifen.extend_expiry('q', 'test', by_interval => '1 day', members => '{bob}', event_at => '2024-01-05')).points, 1::numeric, 'extend,');
+select is(jifen.expire_member('q', 'ann', '2024-01-06')::bigint, 0::bigint, 'expire,');
 select is((select count(*) from jifen.statement('q', 'ann')), 11::bigint, 'or return');
+select is((jifen.set_notice_template('q', 'en', '{expiring} lapse')).template_no, 1, 'or tell');
+select is((select array_agg(message) from jifen.expiring_members('q', '2024-03-01', '2024-01-05')), array['2 lapse', '1 lapse'], 'what lapses,');
+select is((select points::bigint from jifen.record_notice('q', 'bob', 'sms', window_days => 60, sent_at => '2024-01-05')), 1::bigint, 'or record that,');
 select is((select e.accounts from jifen.expire_batch('q', '2024-03-01') e), 2, 'or book');
 select is((jifen.freeze_account('q', 'ann', 'test')).status::text, 'frozen', 'or change');
 select is((select count(*) from jifen.reconcile()), 0::bigint, 'or check');

@@ -73,7 +73,7 @@ language sql as $$
     select array_agg(format(call, program, member) order by n)
     from unnest(array['earn(%s, %s, 1)', 'redeem(%s, %s, 1)', 'adjust(%s, %s, 1, ''why'')', 'import(%s, %s, 1)',
         'transfer(%s, %s, ''dot'', 1)', 'hold(%s, %s, 1, ''2999-01-01'')', 'capture(%s, %s, 9)', 'release(%s, %s, 9)',
-        'reverse(%s, %s, 1)', 'reverse_reference(%s, %s, ''x'')', 'post(array[posting(%s, %s, ''earn'', 1)])', 'open_account(%s, %s)',
+        'reverse(%s, %s, 1)', 'reverse_reference(%s, %s, ''x'')', 'reinstate(%s, %s, ''why'')', 'expire_member(%s, %s)', 'post(array[posting(%s, %s, ''earn'', 1)])', 'open_account(%s, %s)',
         'freeze_account(%s, %s, ''why'')', 'unfreeze_account(%s, %s, ''why'')', 'close_account(%s, %s, ''why'')',
         'account_id(%s, %s)', 'balance(%s, %s)', 'expiring(%s, %s, now())', 'statement(%s, %s)', 'tier_for(%s, %s)',
         'tier_status(%s, %s)', 'reconcile(%s, %s)', 'verify_chain(%s, %s)']) with ordinality as c (call, n)
@@ -84,6 +84,7 @@ create function pg_temp.program_calls(program text) returns text[]
 language sql as $$
     select array_agg(format(call, program) order by n)
     from unnest(array['create_program(%s)', 'alter_program(%s, name => ''x'')', 'create_tier(%s, ''tin'', ''Tin'', 1)',
+        'extend_expiry(%s, ''why'', ''2999-01-01'')', 'undo_extension(%s, 1, ''why'')',
         'expire_batch(%s)', 'release_batch(%s)', 'reconcile(%s)', 'verify_chain(%s)']) with ordinality as c (call, n)
 $$;
 
@@ -185,6 +186,12 @@ select pg_temp.outcomes(
     $$expiring('shop', 'ann', now(), null)$$,
     $$tier_for('shop', 'ann', null)$$,
     $$tier_status('shop', 'ann', null)$$,
+    $$expire_member('shop', 'ann', null)$$,
+    $$reinstate('shop', 'ann', null)$$,
+    $$extend_expiry('shop', null, '2999-01-01')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', members => '{ann,null}')$$,
+    $$undo_extension('shop', null, 'why')$$,
+    $$undo_extension('shop', 1, null)$$,
     $$expire_batch(as_of => null)$$,
     $$expire_batch(max_accounts => null)$$,
     $$release_batch(as_of => null)$$,
@@ -194,10 +201,13 @@ select pg_temp.outcomes(
     $$create_program('new', auto_open => null)$$,
     $$create_program('new', tier_window => null)$$,
     $$create_program('new', overdraft => null)$$,
+    $$create_program('new', activity => null)$$,
     $$create_tier('shop', null, 'Tin', 1)$$,
     $$create_tier('shop', 'tin', 'Tin', null)$$,
-    $$schedule_jobs(null)$$,
-    $$schedule_jobs(release => null)$$);
+    $$schedule_jobs(null, null, null)$$,
+    $$schedule_jobs(workers => null)$$,
+    $$claim_job('expire', '00:10', null, now())$$,
+    $$preview_policy('shop', null)$$);
 
 -- What is optional may be null.
 select pg_temp.common_outcomes(array[
@@ -382,9 +392,11 @@ select pg_temp.outcomes(
     $$import('shop', 'ann', 1, event_at => '2024-03-10 12:00', issued_at => '2024-01-01')$$,
     $$import('shop', 'ann', 1, '2024-05-01', event_at => '2024-03-10 12:00', expiry => 'never')$$);
 
--- Expiry policies that are none, or do not work yet
+-- Expiry policies that are none, that have passed, and that work
 select pg_temp.outcomes(
     $$earn('shop', 'ann', 1, expiry => '12 fortnights')$$,
+    $$earn('shop', 'ann', 1, expiry => 'on 2023-12-31', event_at => '2024-01-01')$$,
+    $$import('shop', 'ann', 1, expiry => '48 months or on 2023-12-31', event_at => '2024-01-01')$$,
     $$earn('shop', 'ann', 1, expiry => '12 months inactive')$$,
     $$earn('shop', 'ann', 1, expiry => '48 months or 18 months inactive')$$,
     $$adjust('shop', 'ann', 1, 'why', expiry => '12 months inactive')$$,
@@ -392,6 +404,25 @@ select pg_temp.outcomes(
     $$create_program('new', expiry => '12 months inactive')$$,
     $$create_program('new', return_grace => '12 months inactive')$$,
     $$alter_program('shop', expiry => '48 months or 18 months inactive')$$);
+
+-- What counts as activity, and how long a notice must have been on record
+select pg_temp.outcomes(
+    $$create_program('new', activity => '{}')$$,
+    $$create_program('new', activity => '{earn,earn}')$$,
+    $$create_program('new', activity => '{earn,null}')$$,
+    $$create_program('new', activity => '{earn,expire}')$$,
+    $$alter_program('shop', activity => '{Redeem}')$$,
+    $$alter_program('shop', activity => '{transfer_in,import,adjust}')$$,
+    $$create_program('new', notice_days => 0)$$,
+    $$create_program('new', notice_days => 3651)$$,
+    $$alter_program('shop', notice_days => -1)$$,
+    $$alter_program('shop', notice_days => 3650)$$);
+-- When the member joined
+select pg_temp.outcomes(
+    $$open_account('shop', 'new', '2020-02-29')$$,
+    $$open_account('shop', 'new', 'infinity')$$,
+    $$open_account('shop', 'new', '-infinity')$$);
+select pg_temp.outcome($$open_account('shop', 'new', now() + interval '1 day')$$) ~ '22023 opened_at is in the future' as "22023";
 
 -- ---------- programs and tiers ----------
 
@@ -415,6 +446,7 @@ select pg_temp.outcomes(
     $$alter_program('shop', overdraft_limit => 100)$$,
     $$alter_program('shop', overdraft => 'allow')$$,
     $$alter_program('shop', unset => array['name'])$$,
+    $$alter_program('shop', unset => array['notice_days', 'activity'])$$,
     $$create_program('new', tier_window => '0')$$,
     $$alter_program('shop', tier_window => '-1 month')$$,
     $$create_tier('shop', 'gold', 'Gold', 2000)$$,
@@ -696,7 +728,62 @@ rollback;
 
 select pg_temp.outcomes(
     $$expire_batch(max_accounts => 0)$$,
-    $$expire_batch(max_accounts => -1)$$);
+    $$expire_batch(max_accounts => -1)$$,
+    $$expire_member('shop', 'ann', 'infinity')$$,
+    $$expire_member('shop', 'fay')$$,
+    $$expire_member('shop', 'cal')$$);
+
+-- Reinstated is what has lapsed, and no more; ann's 100 points have, on 11 February.
+select pg_temp.outcomes(
+    $$reinstate('shop', 'ann', 'why', 0)$$,
+    $$reinstate('shop', 'ann', 'why', -1)$$,
+    $$reinstate('shop', 'ann', 'why', 100, lapsed_until => '2024-02-11 00:00:01')$$,
+    $$reinstate('shop', 'ann', 'why', 101, lapsed_until => '2024-02-11 00:00:01')$$,
+    $$reinstate('shop', 'ann', 'why', 1, lapsed_until => '2024-02-11')$$,
+    $$reinstate('shop', 'ann', 'why', expiry => 'on 2024-12-31', event_at => '2025-01-01')$$,
+    $$reinstate('shop', 'ann', 'why', event_at => 'infinity')$$,
+    $$reinstate('auto', 'bob', 'why')$$);
+
+-- ---------- extensions ----------
+
+select pg_temp.outcomes(
+    $$extend_expiry('shop', 'why')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', '1 month')$$,
+    $$extend_expiry('shop', 'why', by_interval => '0')$$,
+    $$extend_expiry('shop', 'why', by_interval => '-1 day')$$,
+    $$extend_expiry('shop', 'why', '-infinity')$$,
+    $$extend_expiry('shop', 'why', 'infinity')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', event_at => 'infinity')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', max_accounts => 1)$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', max_accounts => 0, idempotency_key => 'k')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', members => '{ann,nobody}')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', members => '{}')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', members => '{cal}')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', idempotency_key => '')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', idempotency_key => repeat('员', 85))$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', idempotency_key => repeat('员', 86))$$,
+    $$undo_extension('shop', 0, 'why')$$,
+    $$undo_extension('shop', 1, 'why', max_accounts => 0)$$);
+select pg_temp.outcome($$extend_expiry('shop', 'why', '2999-01-01', event_at => now() + interval '1 day')$$) ~ '22023 event_at is in the future' as "22023";
+begin;
+do $$
+begin
+    perform extend_expiry('shop', 'why', '2999-01-01', idempotency_key => 'k', event_at => '2024-03-15');
+    perform setval('extension_id_seq', 100);
+    insert into extension (program_id, reason, idempotency_key, until, event_at, actor, finished_at)
+    values (program_id('shop'), 'why', 'done', '2999-01-01', '2024-03-15', 'test', now());
+end
+$$;
+select pg_temp.outcomes(
+    $$extend_expiry('shop', 'why', '2999-01-01', idempotency_key => 'done', event_at => '2024-03-15')$$,
+    $$extend_expiry('shop', 'because', '2999-01-01', idempotency_key => 'done', event_at => '2024-03-15')$$,
+    $$extend_expiry('shop', 'why', '2999-01-02', idempotency_key => 'done', event_at => '2024-03-15')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', idempotency_key => 'done')$$,
+    $$extend_expiry('shop', 'why', '2999-01-01', sources => '{}', idempotency_key => 'done', event_at => '2024-03-15')$$,
+    $$undo_extension('auto', 101, 'why')$$,
+    $$undo_extension('shop', 101, 'why', '{nobody}')$$,
+    $$undo_extension('shop', 101, 'why')$$);
+rollback;
 
 -- run_expiry() and run_release() commit, so that they cannot be part of a transaction.
 begin;
@@ -726,7 +813,8 @@ order by n;
 begin;
 set transaction read only;
 select pg_temp.common_outcomes(pg_temp.member_calls($$'auto'$$, $$'bob'$$) || array[
-    $$create_program('new')$$, $$alter_program('shop', name => 'x')$$, $$create_tier('auto', 'tin', 'Tin', 1)$$, $$expire_batch()$$, $$release_batch()$$]);
+    $$create_program('new')$$, $$alter_program('shop', name => 'x')$$, $$create_tier('auto', 'tin', 'Tin', 1)$$, $$expire_batch()$$, $$release_batch()$$,
+    $$extend_expiry('shop', 'why', '2999-01-01')$$, $$undo_extension('shop', 1, 'why')$$]);
 rollback;
 set default_transaction_read_only = on;
 call run_expiry();
@@ -821,6 +909,10 @@ select to_jsonb(name) as not_named, call from name_given g,
         ('55000', format('close_account(%L, %L, ''why'')', name, name)),
         ('JF005', format('earn(%L, %L, 11, idempotency_key => %L)', name, name, name)),
         ('JF006', format('reverse(%L, %L, 2, 4)', name, name)),
+        ('JF006', format('reinstate(%L, %L, ''why'', 1)', name, name)),
+        ('JF002', format('extend_expiry(%L, ''why'', ''2999-01-01'')', name || '?')),
+        ('JF003', format('extend_expiry(''shop'', ''why'', ''2999-01-01'', members => array[%L])', name)),
+        ('22023', format('undo_extension(%L, 0, ''why'')', name)),
         ('JF007', format('capture(%L, %L, 1)', name, name)),
         ('22023', format('transfer(%L, %L, %L, 1)', name, name, name)),
         ('22023', format('reverse_reference(%L, %L, %L)', name, name, left(name, 200) || '?')),

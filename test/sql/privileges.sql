@@ -14,6 +14,7 @@ create role regress_jifen_service;
 create role regress_jifen_migration;
 create role regress_jifen_analyst;
 create role regress_jifen_dba;
+create role regress_jifen_marketing;
 
 do $$
 begin
@@ -21,6 +22,8 @@ begin
     perform create_tier('shop', 'gold', 'Gold', 100);
     perform earn('shop', 'ann', 100, event_at => '2024-01-01');
     perform redeem('shop', 'ann', 30, event_at => '2024-01-02');
+    -- No job is due for a program by a time before it was created.
+    update program set created_at = '2024-01-01';
 end
 $$;
 
@@ -134,11 +137,15 @@ grant execute on function jifen.open_account, jifen.balance, jifen.expiring, jif
 grant execute on function jifen.adjust, jifen.reverse, jifen.freeze_account, jifen.unfreeze_account, jifen.balance, jifen.statement to regress_jifen_service;
 grant execute on function jifen.open_account, jifen.post, jifen.posting to regress_jifen_migration;
 grant select on all tables in schema jifen to regress_jifen_analyst;
-grant execute on function jifen.balance, jifen.expiring, jifen.statement, jifen.tier_for, jifen.tier_status, jifen.reconcile to regress_jifen_analyst;
+grant execute on function jifen.balance, jifen.expiring, jifen.statement, jifen.tier_for, jifen.tier_status, jifen.reconcile, jifen.preview_policy to regress_jifen_analyst;
 grant execute on function jifen.expire_batch, jifen.release_batch, jifen.start_job_run, jifen.add_to_job_run, jifen.end_job_run, jifen.raise_job_error to regress_jifen_dba;
-grant execute on function jifen.schedule_jobs, jifen.unschedule_jobs, jifen.require_pg_cron to regress_jifen_dba;
-grant execute on procedure jifen.run_expiry, jifen.run_release, jifen.run_batches to regress_jifen_dba;
+grant execute on function jifen.claim_job, jifen.end_claim, jifen.due_programs, jifen.next_program, jifen.seal(text) to regress_jifen_dba;
+grant execute on function jifen.schedule_jobs, jifen.unschedule_jobs, jifen.schedule_program, jifen.require_pg_cron to regress_jifen_dba;
+grant execute on procedure jifen.run_expiry, jifen.run_release, jifen.run_batches, jifen.run_seal, jifen.run_scheduled to regress_jifen_dba;
 grant select on jifen.job_run to regress_jifen_dba;
+
+grant usage on schema jifen to regress_jifen_marketing;
+grant execute on function jifen.expiring_members, jifen.due_notices, jifen.record_notice, jifen.record_notices, jifen.set_notice_template to regress_jifen_marketing;
 
 -- Each calls what it may, and is refused what it may not.
 set role regress_jifen_app;
@@ -179,13 +186,30 @@ select kind, count(*) from entry join account using (account_id) where member in
 select (select count(*) from hold) as holds, (select count(*) from debt) as debts;
 select balance from balance('shop', 'moved');
 select * from reconcile('shop', 'app');
+select sum(points) = sum(new_points) as all_of_them from preview_policy('shop', 'never');
 select seq from earn('shop', 'app', 1);
+set role regress_jifen_marketing;
+select language, template from set_notice_template('shop', 'en', '{expiring} points lapse');
+select member, expiring, message from expiring_members('shop', '2024-02-04', '2024-01-10');
+select member, window_days, expiring, message from due_notices('shop', as_of => '2024-01-10');
+select notice_no, points, actor from record_notice('shop', 'ann', 'sms', window_days => 30, sent_at => '2024-01-10');
+select notice_no, points, actor from record_notices('shop', array['ann', 'app'], 'sms', window_days => 30, sent_at => '2024-01-10');
+select balance from balance('shop', 'ann');
+select seq from lots_at('shop', 'ann', '2024-01-10', '2024-01-10');
+select count(*) from reminders(1, now(), '{7}', array[now()], true, null, 1, null, null, false);
+select count(*) from notice;
+insert into notice_template (language) values ('fr');
 set role regress_jifen_dba;
 select accounts, holds, points, more from release_batch('shop', '2024-02-01');
 call run_release('shop', '2024-02-01');
 call run_expiry('shop', '2024-01-01');
+call run_seal();
+select job, local_time from schedule_program('shop', expiry => '04:00');
+call run_scheduled('seal', '00:00');
+select program from due_programs('seal', '00:00');
 select job, accounts, lots, holds, points, error, actor from job_run order by job_run_id;
 select count(*) from entry;
+select count(*) from preview_policy('shop', '1 year');
 reset role;
 delete from job_run;
 select distinct nullif(e.actor, session_user) as actor from entry e join account using (account_id) where member in ('app', 'moved') order by 1;
@@ -421,6 +445,11 @@ select code, name from jifen.alter_program('mall', name => 'Mall', tier_window =
 select code, threshold from jifen.create_tier('mall', 'tin', null, 10);
 select * from jifen.reconcile();
 select * from jifen.reconcile('shop', 'gus');
+select language, template from jifen.set_notice_template('shop', 'en', '{expiring:FM999} of {available} until {expires_on:DD.MM.YYYY}');
+select member, expiring, to_notify, message from jifen.expiring_members('shop', '2024-06-01', '2024-01-20');
+select member, window_days, expiring, message from jifen.due_notices('shop', as_of => '2024-01-20');
+select notice_no, points, actor from jifen.record_notices('shop', array['gus', 'ann'], 'sms', window_days => 60, sent_at => '2024-01-20', messages => array['to gus', 'to ann']);
+select notice_no, points, actor from jifen.record_notice('shop', 'gus', 'sms', window_days => 60, sent_at => '2024-01-20');
 select seal_no, accounts from jifen.seal('shop');
 select seal_no, jifen.verify_inclusion(p, root) from jifen.inclusion_proof('shop', 'gus') p;
 select last_seq, status from jifen.forget_member('shop', 'fay', 'why');
@@ -429,6 +458,10 @@ select * from jifen.verify_seals();
 select is_called as any_call from calls;
 call jifen.run_expiry('shop', '2024-03-01');
 call jifen.run_release('shop', '2024-03-01');
+call jifen.run_seal('shop');
+select program from jifen.due_programs('expire', '00:00');
+select month, at_once, points, new_points from jifen.preview_policy('shop', '1 year end of month or 6 months inactive', as_of => '2024-01-05') limit 2;
+call jifen.run_scheduled('seal', '00:00', 2);
 call jifen.run_expiry('nowhere');
 select is_called as any_call from calls;
 select exists (table pg_temp.entry) or exists (table pg_temp.new_entry) or exists (table pg_temp.account)
@@ -451,6 +484,10 @@ delete from jifen.entry;
 select is_called as any_call from calls;
 call jifen.run_expiry('shop', '2024-03-01');
 call jifen.run_release('shop', '2024-03-01');
+call jifen.run_seal('shop');
+select program from jifen.due_programs('expire', '00:00');
+select month, at_once, points, new_points from jifen.preview_policy('shop', '1 year end of month or 6 months inactive', as_of => '2024-01-05') limit 2;
+call jifen.run_scheduled('seal', '00:00', 3);
 call jifen.run_expiry('nowhere');
 select is_called as any_call from calls;
 set search_path = public, jifen;
@@ -482,7 +519,7 @@ create extension jifen;
 drop schema jifen cascade;
 
 drop owned by regress_jifen_nobody, regress_jifen_till, regress_jifen_owner, regress_jifen_attacker, regress_jifen_app,
-    regress_jifen_service, regress_jifen_migration, regress_jifen_analyst, regress_jifen_dba;
+    regress_jifen_service, regress_jifen_migration, regress_jifen_analyst, regress_jifen_dba, regress_jifen_marketing;
 drop role regress_jifen_nobody, regress_jifen_till, regress_jifen_owner, regress_jifen_attacker, regress_jifen_app,
-    regress_jifen_service, regress_jifen_migration, regress_jifen_analyst, regress_jifen_dba;
+    regress_jifen_service, regress_jifen_migration, regress_jifen_analyst, regress_jifen_dba, regress_jifen_marketing;
 create extension jifen;

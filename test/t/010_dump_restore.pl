@@ -18,7 +18,18 @@ select seq, kind, amount, balance, held, debt, expires_at, available_at, referen
 select account_id, seq, amount, until from hold order by 1, 2;
 select account_id, seq, remaining from debt order by 1, 2;
 select * from liability_by_expiry order by program, expires_month;
+select balance('air', m, d) from unnest('{王芳,Lee,Kim,Mia,Noa}'::text[]) m, unnest('{2024-07-01,2024-07-06,2024-08-01,2024-10-31}'::timestamptz[]) d order by m, d;
+select a.member, l.seq, l.remaining, l.expires_at, l.lapses_at, l.notice_days, l.noticed_at from open_lot l join account a using (account_id) where l.program_id = program_id('air') order by 1, 2;
+select extension_id, accounts, lots, points, finished_at is not null as finished from extend_expiry('air', 'jubilee', '2100-01-01', idempotency_key => 'jubilee', event_at => '2024-05-02');
+select extension_id, undoes, accounts, lots, points from undo_extension('air', 1, 'enough');
+select seq, kind, amount, balance from redeem('air', '王芳', 15, event_at => '2024-06-15');
+select seq, kind, amount, event_at, balance, rule_no, expiry from entry where account_id = account_id('air', '王芳') order by seq;
+select rule_no from alter_program('air', expiry => 'never');
 select job, batches, accounts, lots, holds, points, error from job_run order by job_run_id;
+select member, expiring, to_notify, message from expiring_members('shop', '2025-02-01', '2025-01-20') order by 1;
+select member, window_days, expiring, to_notify, message from due_notices('shop', as_of => '2025-01-28') order by 1;
+select notice_no, points from record_notices('shop', array['member 10', 'member 30'], 'email', window_days => 30, sent_at => '2025-01-16');
+select notice_no, points from record_notice('shop', 'member 30', 'email', window_days => 7, sent_at => '2025-01-28');
 select account_id, seq, amount, balance, expires_at from earn('shop', 'new member', 10, event_at => '2025-03-01');
 select account_id, seq, amount, balance, expires_at from earn('shop', '张伟', 10, event_at => '2025-03-01');
 select account_id, seq, amount, balance, reverses_seq from reverse('shop', '张伟', 3, 10, event_at => '2025-03-02');
@@ -106,7 +117,7 @@ $other->command_ok([ 'psql', '-qXAt', '-v', 'ON_ERROR_STOP=1', '-f', "$files/sch
 	'data restored with triggers disabled');
 is_deeply(LedgerNode::contents($other, 'forced'), $written, 'every row and number is back');
 is($other->safe_psql('forced', 'select invariant, found from jifen.reconcile() order by found'),
-	join("\n", map { "entries and allocations refuse changes|table $_" } qw(allocation entry)),
+	join("\n", map { "what is written once refuses changes|table $_" } qw(allocation entry expiry_rule notice notice_lot)),
 	'reconcile() says what is left to do');
 
 done_testing();

@@ -21,15 +21,22 @@ my @questions = (
 	q{select jifen.balance('shop', '张伟', '2025-03-02')},
 	q{select jifen.expiring('shop', '张伟', '2026-04-01', '2025-03-02')},
 	q{select * from jifen.statement('shop', '张伟')},
+	q{select * from jifen.expiring_members('shop', '2026-04-01', '2025-03-02')},
+	q{select * from jifen.due_notices('shop', '{3650}', '2024-03-02')},
 	q{select jifen.balance('bank', '李娜', '2025-03-02', known_at => '2100-01-01')},
 	q{select * from jifen.statement('bank', 'Mary', known_at => '2100-01-01')},
 	q{select jifen.tier_for('miles', 'Cy', '2025-03-02')},
 	q{select jifen.tier_status('shop', '张伟', '2024-04-01')},
 	q{select jifen.account_id('shop', '张伟')},
 	q{select * from jifen.liability_by_expiry},
+	q{select * from jifen.open_lot},
+	q{select a.member, jifen.last_activity_at(a) from jifen.account a},
+	q{select jifen.balance('air', '王芳', '2024-07-05')},
 	q{select count(*) from jifen.reconcile()},
 	q{select count(*) from jifen.verify_chain()},
 	q{select count(*) from jifen.verify_seals()},
+	q{select program from jifen.due_programs('seal', '00:10')},
+	q{select * from jifen.preview_policy('shop', '24 months')},
 	q{select jifen.inclusion_proof('shop', '张伟')});
 
 my %postings = (
@@ -54,21 +61,44 @@ my %postings = (
 	post              => q{select jifen.post(array[jifen.posting('shop', '张伟', 'earn', 1)])},
 	forget_member     => q{select jifen.forget_member('shop', '张伟', 'late')},
 	seal              => q{select jifen.seal('shop')},
+	set_notice_template => q{select jifen.set_notice_template('shop', 'zh', 'late')},
+	record_notice     => q{select jifen.record_notice('shop', '张伟', 'sms', window_days => 3650)},
+	record_notices    => q{select jifen.record_notices('shop', array['张伟'], 'sms', window_days => 3650)},
 	expire_batch      => q{select jifen.expire_batch()},
+	expire_member     => q{select jifen.expire_member('shop', '张伟')},
+	reinstate         => q{select jifen.reinstate('air', 'Kim', 'late')},
+	extend_expiry     => q{select jifen.extend_expiry('air', 'late', by_interval => '1 day')},
+	undo_extension    => q{select jifen.undo_extension('air', 1, 'late')},
+	run_extension     => q{call jifen.run_extension('air', 'late', 'late', by_interval => '1 day')},
+	carry_out         => q{select jifen.carry_out(x, 1) from jifen.extension x where finished_at is null},
+	extend_batch      => q{select jifen.extend_batch(1, 0, 1, false, 'late', 'late', null, null, null, 'infinity', null, null, null)},
+	record_expiry_rule => q{select jifen.record_expiry_rule(p) from jifen.program p where code = 'air'},
 	release_batch     => q{select jifen.release_batch()},
 	run_expiry        => q{call jifen.run_expiry()},
 	run_release       => q{call jifen.run_release()},
 	run_batches       => q{call jifen.run_batches('expire', null, now(), 1)},
 	start_job_run     => q{select jifen.start_job_run('expire', null)},
 	add_to_job_run    => q{select jifen.add_to_job_run(1, 1, 1, 1, 1)},
-	end_job_run       => q{select jifen.end_job_run(1, null)});
+	end_job_run       => q{select jifen.end_job_run(1, null)},
+	run_seal          => q{call jifen.run_seal()},
+	run_scheduled     => q{call jifen.run_scheduled('expire', '00:10')},
+	claim_job         => q{select jifen.claim_job('expire', '00:10', 1, now())},
+	end_claim         => q{select jifen.end_claim('expire', 1, 'shop')},
+	schedule_program  => q{select jifen.schedule_program('shop', expiry => '03:00')});
 
 # Whether there is anything to write must not matter.
 my %idle = (
 	open_account => q{select jifen.open_account('none', 'none')},
 	expire_batch => q{select jifen.expire_batch('none')},
+	expire_member => q{select jifen.expire_member('none', 'none')},
+	reinstate    => q{select jifen.reinstate('shop', 'none', 'late')},
+	extend_expiry => q{select jifen.extend_expiry('empty', 'late', 'infinity')},
+	undo_extension => q{select jifen.undo_extension('none', 0, 'late')},
+	run_extension => q{call jifen.run_extension('none', 'late', 'late', 'infinity')},
 	redeem       => q{select jifen.redeem('shop', 'none', 1)},
 	post         => q{select jifen.post('{}')},
+	notices      => q{select jifen.record_notices('shop', '{}', 'sms', window_days => 7)},
+	template     => q{select jifen.set_notice_template('shop', 'fr', null)},
 	replay       => q{select jifen.earn('bank', '李娜', 300, 'order 7', idempotency_key => 'order 7', event_at => '2024-01-02', expiry => '1 month')});
 
 # These write to pg_cron's tables; and the trigger function cannot be called.

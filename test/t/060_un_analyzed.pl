@@ -17,7 +17,8 @@ CONF
 my $scanned = <<'SQL';
 select pg_stat_force_next_flush();
 select relname, seq_scan, seq_tup_read from pg_stat_user_tables
-where relname in ('account', 'entry', 'lot', 'allocation', 'hold', 'debt', 'status_change', 'program') order by relname;
+where relname in ('account', 'entry', 'lot', 'allocation', 'hold', 'debt', 'status_change', 'program', 'expiry_rule', 'notice', 'notice_lot', 'extension')
+order by relname;
 SQL
 
 # How many rows of all of them have been read in any way so far, and how many entries there are.
@@ -101,6 +102,10 @@ grows('plans thrown away on the way', 'discarded', '', $accounts / 8, 'discard p
 grows('analyzed on the way', 'midway', '', $accounts / 8, 'analyze');
 grows('altered on the way', 'altered', '', $accounts / 8,
 	'alter table jifen.lot set (fillfactor = 80); alter table jifen.account alter member set statistics 50');
+
+grows('lots that inactivity moves', 'idle', 'select from jifen.alter_program(\'shop\', expiry => \'6 months inactive\')', $accounts / 4, '');
+grows('lots that wait for a notice too', 'noticed', 'select from jifen.alter_program(\'shop\', expiry => \'6 months inactive\', notice_days => 30)',
+	$accounts / 4, '');
 
 # Another session alters a table while a posting waits for it: the plan that
 # the server then makes, for tables of a few rows, is not kept.
@@ -202,6 +207,60 @@ SQL
 	};
 }
 
+# A whole program extended, and that undone: each account by itself.
+subtest 'extension of a program' => sub {
+	for my $call (q{extend_expiry('shop', 'shops closed', by_interval => '1 month', event_at => '2024-01-10')}, q{undo_extension('shop', 1, 'by mistake')})
+	{
+		my ($before, $after, $reads) = scans('idle', "select jifen.$call");
+
+		is($after, $before, "$call: no table is read in full");
+		cmp_ok($reads, '<', $reads_per_entry, 'an entry takes few rows');
+	}
+	# a goodwill for one member after the other, in a session that began with few
+	my $goodwill = q{do 'begin for n in %d..%d loop perform jifen.undo_extension(''shop'', x.extension_id, ''why''), jifen.reinstate(''shop'', ''member '' || n, ''why'')
+        from jifen.extend_expiry(''shop'', ''why'', by_interval => ''1 day'', members => array[''member '' || n], idempotency_key => ''goodwill '' || n) x; end loop; end'};
+	my ($before, $after) = scans('idle', sprintf($goodwill, 121, 400), sprintf($goodwill, 101, 120));
+
+	is($after, $before, 'of one member: no table is read in full');
+	is(LedgerNode::breaches($node, 'idle'), '', 'nothing is amiss');
+};
+
+# An activity moves all lots of the member and writes none of them.
+subtest 'an account of 1,000 lots that inactivity moves' => sub {
+	$node->safe_psql('postgres', 'create database active');
+	my $writes = q{select pg_stat_force_next_flush() \g /dev/null
+select sum(n_tup_upd + n_tup_del) from pg_stat_user_tables where schemaname = 'jifen' and relname <> 'account';};
+	my @order = ('earn', 'late earn', 'import', 'goodwill', 'frozen');
+	my %postings = (
+		'earn'      => q{jifen.earn('shop', 'ann', 1)},
+		'late earn' => q{jifen.earn('shop', 'ann', 1, event_at => now() - interval '1 hour')},
+		'import'    => q{jifen.import('shop', 'ann', 1)},
+		'goodwill'  => q{jifen.adjust('shop', 'ann', 1, 'sorry')},
+		'frozen'    => q{jifen.freeze_account('shop', 'ann', 'check'), jifen.unfreeze_account('shop', 'ann', 'checked')});
+	my $script = <<SQL;
+create extension jifen;
+select from jifen.create_program('shop', auto_open => true, expiry => '12 months inactive end of month', activity => '{earn,import}');
+select count(*) from jifen.post(array(
+    select jifen.posting('shop', 'ann', 'earn', 1, event_at => now() - interval '10 days' + n * interval '1 minute') from generate_series(1, 1000) n));
+$read
+$writes
+SQL
+	$script .= "select $postings{$_} \\g /dev/null\n$read$writes\n" for @order;
+	my ($filled, @figures) = split /\n/, $node->safe_psql('active', $script) =~ s/^\n+//r;
+	my @reads = map { (split /\|/)[0] } @figures[ grep { $_ % 2 == 0 } 0 .. $#figures ];
+	my @writes = @figures[ grep { $_ % 2 } 0 .. $#figures ];
+
+	is($filled, 1000, 'it is filled');
+	for my $n (0 .. $#order)
+	{
+		cmp_ok($reads[ $n + 1 ] - $reads[$n], '<', 200, "$order[$n] reads few of them");
+		is($writes[ $n + 1 ] - $writes[$n], 0, 'and writes none');
+	}
+	is($node->safe_psql('active', q{select count(*), count(distinct expires_at) from jifen.open_lot where expires_at > now() + interval '11 months'}), '1004|1',
+		'all of them have moved');
+	is(LedgerNode::breaches($node, 'active'), '', 'nothing is amiss');
+};
+
 # The server's memory that is not shared: at its peak, so far.
 my $peak = q{select substring(pg_read_file('/proc/self/status') from 'VmPeak:\s+(\d+)');};
 
@@ -259,10 +318,16 @@ SQL
 	cmp_ok($after - $before, '<', 10_000, 'and take no more at their peak');
 };
 
-# In the largest of these: one member is checked without reading the others.
-my ($before, $after) = scans('never_analyzed', q{select jifen.reconcile('shop', 'member ' || n) from generate_series(110, 120) n});
-s/^program.*\n//m for $before, $after;
-is($after, $before, 'reconcile() of a member reads no table in full but the programs');
+# In the largest of these, and with all that can be checked: one member is
+# checked without reading the others.
+for my $database ('never_analyzed', 'noticed')
+{
+	my $first = q{select jifen.record_notice('shop', 'member ' || n, 'sms', window_days => 30, sent_at => '2024-07-01') from generate_series(101, 130) n};
+	my ($before, $after) = scans($database, q{select jifen.reconcile('shop', 'member ' || n) from generate_series(110, 120) n}, $first);
+
+	s/^(program|expiry_rule).*\n//mg for $before, $after;
+	is($after, $before, "$database: reconcile() of a member reads no table in full but the programs and their rules");
+}
 
 done_testing();
 

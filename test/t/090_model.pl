@@ -14,8 +14,11 @@ my $model = abs_path(dirname(__FILE__) . '/../model');
 my $seed = $ENV{JIFEN_MODEL_SEED} // 20240229;
 my $operations = $ENV{JIFEN_MODEL_OPERATIONS} // 10_000;
 
-my $examples = qx($python -B '$model/selftest.py' 2>&1);
-is($?, 0, 'the model does what was worked out by hand') or diag($examples);
+for my $examples (qw(selftest.py selftest_expiry.py))
+{
+	my $output = qx($python -B '$model/$examples' 2>&1);
+	is($?, 0, "the model does what was worked out by hand in $examples") or diag($output);
+}
 
 open(my $run, '-|', "$python -B '$model/run.py' --seed $seed --operations $operations 2>&1")
 	or die "cannot start $model/run.py: $!";

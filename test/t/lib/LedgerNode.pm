@@ -26,8 +26,9 @@ sub start
 
 # Creates the extension and a history of it: every kind of entry, programs of
 # every rule, with and without accounts, pending, held and lapsed points, open
-# holds and debts, accounts of every status, tiers, job runs, seals and members
-# who were forgotten.
+# holds and debts, accounts of every status, tiers, job runs, times and claims of jobs, seals, notices,
+# members who were forgotten, lots that inactivity or a notice moves, under
+# rules of several numbers, and extensions with and without an end.
 sub write_history
 {
 	my ($node, $database) = @_;
@@ -87,11 +88,39 @@ select count(*) from post(array[
     posting('bank', 'Zoe', 'earn', 6, idempotency_key => 'batch 2', event_at => '2024-04-07', "group" => 'g'),
     posting('bank', 'Zoe', 'redeem', 7, event_at => '2024-04-08'),
     posting('bank', 'Zoe', 'hold', 2, until => now() + interval '1 millisecond', event_at => '2024-04-09')], 'skip');
+select pg_sleep(0.01);
 call run_release('bank');
+select set_notice_template('shop', 'zh', '截至{as_of:FMMM月FMDD日},您拥有{available}积分,其中{expiring}分将于月末失效'),
+    set_notice_template('shop', 'en', E'{expiring} points\tlapse on {expires_on}\n');
+select count(*) from due_notices('shop', as_of => '2025-01-15'), record_notices('shop', array[member], 'email', window_days => window_days,
+    sent_at => '2025-01-15', messages => array[message]);
+select record_notice('bank', 'Zoe', 'letter', window_days => 3650, sent_at => '2024-04-08');
 select seal('shop'), seal('miles'), seal('bank');
 select earn('shop', 'member 4', 1, details => '{"name": "gone"}');
 select forget_member('shop', 'member 4', 'request 17');
 select seal('shop');
+select schedule_program('shop', expiry => '04:00', seal => '05:00');
+-- Programs have no time of day that came before they were created.
+update program set created_at = '2023-01-01' where code = 'miles';
+call run_scheduled('expire', '00:00', 2);
+call run_scheduled('seal', '00:00');
+select create_program('air', time_zone => 'Asia/Shanghai', expiry => '6 months inactive end of month', auto_open => true,
+    activity => '{earn,redeem}');
+select open_account('air', '王芳', '2020-02-29');
+select earn('air', m, 100, event_at => '2024-01-10', source => 'flight') from unnest('{王芳,Lee,Kim}'::text[]) m;
+select earn('air', '王芳', 30, event_at => '2024-01-11', expiry => '1 year end of membership year');
+select redeem('air', '王芳', 20, event_at => '2024-03-10');
+select expire_member('air', 'Kim', '2024-09-01');
+select earn('air', 'Kim', 1, event_at => '2024-05-05', reference => 'posted late');
+select alter_program('air', activity => '{redeem}', notice_days => 10);
+select earn('air', m, 40, event_at => '2024-04-01', expiry => 'on 2024-06-30') from unnest('{王芳,Lee,Mia,Noa}'::text[]) m;
+select record_notice('air', 'Mia', 'sms', window_days => 30, sent_at => '2024-06-25 12:00+08', message => '40 积分');
+select extend_expiry('air', 'goodwill', by_interval => '1 month', members => '{王芳}', sources => '{flight}', event_at => '2024-05-01',
+    idempotency_key => 'goodwill 1');
+select extend_expiry('air', 'jubilee', '2100-01-01', idempotency_key => 'jubilee', max_accounts => 1, event_at => '2024-05-02');
+select undo_extension('air', x.extension_id, 'by mistake', '{Kim}')
+from extend_expiry('air', 'storm', '2100-06-01', members => '{Kim,Lee}', event_at => '2024-05-06') x;
+select reinstate('air', 'Kim', 'goodwill', 10, expiry => '100 years inactive');
 SQL
 	return;
 }
