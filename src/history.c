@@ -20,7 +20,8 @@
 	" (select sum(abs(amount::bigint))::bigint from jifen.entry" \
 	"  where account_id = e.account_id and reverses_seq = e.seq)," \
 	" (select sum(amount::bigint)::bigint from jifen.entry" \
-	"  where account_id = e.account_id and debt_seq = e.seq)"
+	"  where account_id = e.account_id and debt_seq = e.seq)," \
+	" case e.kind when 'capture' then e.hold_seq else e.seq end"
 
 static JifenStatement load_targets = {
 	"select " TARGET_COLUMNS
@@ -243,6 +244,7 @@ jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entr
 		target.counter_account_id = jifen_get_int64(row, 8);
 		target.counter_seq = jifen_get_int64(row, 9);
 		target.undone = jifen_get_int64(row, 10) + jifen_get_int64(row, 11);
+		target.taking_seq = jifen_get_int64(row, 12);
 		jifen_add_target(account, &target);
 		jifen_add_key(target.expires_at == JIFEN_NO_TIME ? &debits : &credits,
 					  account->account_id, Int64GetDatum(target.seq));

@@ -210,7 +210,8 @@ typedef struct JifenTarget
 	TimestampTz expires_at;		/* of a credit, else JIFEN_NO_TIME */
 	int64		counter_account_id;
 	int64		counter_seq;
-	JifenTaken *taken;			/* in spending order */
+	int64		taking_seq;		/* the entry that took: of a capture, its hold */
+	JifenTaken *taken;			/* by the order of the lots */
 	int			ntaken;
 } JifenTarget;
 

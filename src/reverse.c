@@ -145,11 +145,11 @@ return_points(JifenAccount *account, JifenPosting *posting, JifenTarget *target,
 	target->undone = jifen_add(target->undone, amount);
 	if (only_lot == NULL)
 		jifen_give_back(account, target->taken, target->ntaken, amount - owed,
-						target->seq);
+						target->taking_seq);
 	for (int i = 0; only_lot && i < target->ntaken; i++)
 	{
 		if (target->taken[i].seq == only_lot->seq)
-			jifen_give_back(account, &target->taken[i], 1, amount, target->seq);
+			jifen_give_back(account, &target->taken[i], 1, amount, target->taking_seq);
 	}
 	settle_returned(account, posting->event_at, program->has_return_grace ? &grace : NULL);
 	return NULL;
@@ -222,7 +222,7 @@ reinstate_points(JifenAccount *account, JifenPosting *posting, JifenTarget *targ
 	entry->is_own = true;
 	entry->reverses_seq = target->seq;
 	target->undone = jifen_add(target->undone, amount);
-	jifen_give_back(account, target->taken, target->ntaken, amount, target->seq);
+	jifen_give_back(account, target->taken, target->ntaken, amount, target->taking_seq);
 	for (int i = 0; i < account->nbooked; i++)
 	{
 		JifenBookedExpiry *booked = &account->booked[i];
@@ -297,7 +297,7 @@ jifen_post_transfer_reversal(JifenAccount *account, JifenAccount *counter,
 	JifenTarget **credits = credits_of(receiver, giver, out);
 	PointAmount amount = jifen_reversed_amount(posting, target);
 	PointAmount left = amount;
-	int		   *places = jifen_order_of_taking(giver, out->taken, out->ntaken, out->seq);
+	int		   *places = jifen_order_of_taking(giver, out->taken, out->ntaken, out->taking_seq);
 	int			lot = 0;
 
 	for (int n = out->ntaken - 1; n >= 0 && left > 0; n--)

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(225);
+select plan(226);
 \ir books.psql
 \ir clocks.psql
 
@@ -517,6 +517,22 @@ $$;
 select is((select row(a.status, a.balance)::text from account a where a.account_id = account_id('held', 'closing')), '(closed,0)', 'an account whose points have all lapsed can be closed');
 
 select is(pg_temp.misjudged(p) || pg_temp.misbooked(p), array[]::text[], p || ': as the journal has it') from unnest(array['debt', 'held']) p;
+
+-- ---------- what a capture took is what its hold did ----------
+
+do $$
+begin
+    perform create_program('till', auto_open => true, activity => '{redeem}');
+    perform earn('till', 'ann', 100, event_at => '2024-01-01 12:00+00', expiry => '60 days');             -- to 1 March
+    perform earn('till', 'ann', 100, event_at => '2024-01-02 12:00+00', expiry => '30 days inactive');    -- to 1 February
+    perform hold('till', 'ann', 120, '2999-01-01', event_at => '2024-01-20 12:00+00');                    -- 100 of lot 2, 20 of lot 1
+    perform redeem('till', 'ann', 1, event_at => '2024-01-28 12:00+00');
+    perform redeem('till', 'ann', 1, event_at => '2024-02-10 12:00+00');                                  -- lot 2 to 11 March, after lot 1
+    perform capture('till', 'ann', 3, event_at => '2024-02-11 12:00+00');
+    perform reverse('till', 'ann', 6, 10, event_at => '2024-02-12 12:00+00');
+end
+$$;
+select is(pg_temp.allocations('till', 'ann', 7), array['lot 1: -10'], 'it is given back in reverse of the order in which that took it');
 
 -- ---------- an instant that was told of, and one that was not ----------
 
