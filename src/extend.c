@@ -194,7 +194,13 @@ extend_account(Extension *extension, JifenAccount *account, const Move *undone, 
 	*posting = extension->posting;
 	if (posting->event_at == JIFEN_NO_TIME)
 		posting->event_at = Max(GetCurrentTransactionStartTimestamp(), account->last_event_at);
-	if (posting->event_at < account->last_event_at)
+
+	/*
+	 * How a clock would stand without the extension, the latest activity does
+	 * not tell: it may have come too late.
+	 */
+	if (posting->event_at < account->last_event_at ||
+		(extension->is_undoing && account->due_at != JIFEN_NO_TIME))
 		jifen_load_history(account, false);
 
 	jifen_judge(account, posting->event_at);

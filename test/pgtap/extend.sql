@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(100);
+select plan(103);
 \ir books.psql
 \ir clocks.psql
 
@@ -289,6 +289,22 @@ select is(array(select concat_ws(' ', m, b.available) from unnest(array['booked'
     'booked or not');
 select is((select a.balance::bigint from account a where a.account_id = account_id('late', 'closed')), 0::bigint, 'but of a closed account nothing');
 select is(pg_temp.done(extend_expiry('late', 'too late', until => '2024-06-01', event_at => '2024-05-01')), '0 0 0', 'what had lapsed by then is not');
+
+-- ---------- undone after an activity that would have come too late ----------
+
+do $$
+begin
+    perform create_program('idle', expiry => '30 days inactive', auto_open => true);
+    perform earn('idle', 'ann', 10, event_at => now() - interval '100 days');
+    perform extend_expiry('idle', 'why', until => now() + interval '50 days', event_at => now() - interval '90 days');
+    perform earn('idle', 'ann', 1, event_at => now() - interval '5 days', expiry => 'never');
+    perform undo_extension('idle', (select x.extension_id from extension x join program p using (program_id) where p.code = 'idle'), 'mistake');
+end
+$$;
+select is((select row(b.available, b.lapsed)::text from balance('idle', 'ann') b), '(1,0)', 'what had lapsed without the extension lapses at once');
+select is((select e.amount::bigint from entry e where e.account_id = account_id('idle', 'ann') and e.kind = 'expire'), -10::bigint, 'booked as such');
+do $$begin perform earn('idle', 'ann', 1, event_at => now() - interval '4 days', expiry => 'never'); end$$;
+select is((select row(b.available, b.lapsed)::text from balance('idle', 'ann') b), '(2,0)', 'and no later activity brings it back');
 
 select is(pg_temp.breaches() || pg_temp.unsound(), array[]::text[], 'and all of it adds up');
 
