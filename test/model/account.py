@@ -80,8 +80,10 @@ class Credit:
     rule: object = None             # the program's at the posting, where the lot moves
     policy: object = None           # where activity moves it
     counts_from: object = None
+    since: object = None            # from when its clock has run, where that is before the entry
     uses: list = field(default_factory=list)
 
+    started_at = property(lambda self: self.entry.event_at if self.since is None else self.since)
     seq = property(lambda self: self.entry.seq)
     expires_at = property(lambda self: self.entry.expires_at)
     available_at = property(lambda self: self.entry.available_at)
@@ -90,7 +92,7 @@ class Credit:
     due_at = property(lambda self: self.account.lapse(self)[0])         # by its clock
     lapses_at = property(lambda self: self.account.lapse(self)[1])      # once notice is given where it must be
     order = property(lambda self: (self.due_at, self.seq))
-    place = property(lambda self: (self.expires_at, self.seq))          # in what a transfer writes
+    place = property(lambda self: (self.expires_at, self.seq))          # among what a transfer or an extension writes
 
     def remaining(self, as_of=FOREVER):
         """What was left at that time, with what we know today."""
@@ -106,22 +108,6 @@ class Credit:
 
     def spendable(self, at):
         return self.available_at <= at < self.lapses_at
-
-    def lapsed(self, as_of):
-        """What has lapsed by then and is not booked, by when it did: [(instant, points)].
-
-        At lapses_at what was left and stayed there; what was given back later, then. The latter only where
-        a notice on record tells of earlier days that the points were not held back.
-        """
-        moves = [(entry.event_at, n) for entry, n in self.uses]
-        parts, booked = [], 0
-        for at in sorted({self.lapses_at} | {t for t, _ in moves if t > self.lapses_at}):
-            left = min(self.entry.points - sum(n for t, n in moves if t <= tau)
-                       for tau in {at} | {t for t, _ in moves if t > at}) - booked
-            if left and at <= as_of:
-                parts.append((at, left))
-                booked += left
-        return parts
 
     def expired(self):
         """What expire entries took and nothing gave back: {entry: points}."""
@@ -250,7 +236,7 @@ class Account:
         for credit in self.credits.values():
             if credit.entry.posted_at <= known_at:
                 copy.credits[credit.seq] = Credit(credit.entry, copy, credit.rule, credit.policy, credit.counts_from,
-                                                  [use for use in credit.uses if use[0].posted_at <= known_at])
+                                                  credit.since, [use for use in credit.uses if use[0].posted_at <= known_at])
         for n, entry in enumerate(copy.entries):
             copy.entries[n] = Entry(**{
                 **entry.__dict__,

@@ -91,13 +91,13 @@ class Booking(Journal):
 
     def _book(self, account, lots, now):
         """An expire entry for each instant at which some of these lots had lapsed by their as_of; returns how many."""
-        parts = {}
+        lapsed = {}
         for credit, as_of in lots.items():
-            for when, points in credit.lapsed(as_of):
-                parts.setdefault(when, []).append((credit, points))
-        for when in sorted(parts):
-            self._post(account, 'expire', when, now, parts[when])
-        return len({credit for uses in parts.values() for credit, _ in uses})
+            if credit.lapses_at <= as_of:
+                lapsed.setdefault(credit.lapses_at, []).append((credit, credit.remaining()))
+        for when in sorted(lapsed):
+            self._post(account, 'expire', when, now, lapsed[when])
+        return sum(len(uses) for uses in lapsed.values())
 
     def _settle(self, account, now):
         """What an activity of earlier than the latest means for moving lots: some did not lapse, or lapsed in between."""
@@ -109,4 +109,4 @@ class Booking(Journal):
                         back.setdefault(entry, []).append((credit, -n))
         self._reinstate(account, back, now)
         self._book(account, {credit: max(account.activities(credit.rule.activity), default=-FOREVER)
-                             for credit in account.lots() if credit.policy}, now)
+                             for credit in account.lots() if credit.rule}, now)

@@ -1,6 +1,7 @@
 """check.py: what must hold between scripts: every reading compared, the invariants by SQL, the twins."""
 
-from invariants import INVARIANTS
+import invariants
+import invariants_of_lapses
 from operation import instants
 from when import DAY, instant, show
 from rows import LINE, plain
@@ -8,6 +9,7 @@ from stored import check_account
 from world import LATE
 
 BALANCE = ('balance', 'available', 'pending', 'held', 'lapsed', 'debt', 'next_expires_at', 'next_expiring', 'held_back')
+JOBS_BOOK = ('expire', 'reinstate')
 TIER = ('tier', 'name', 'qualifying', 'threshold', 'window_start', 'window_end', 'next_tier', 'next_threshold',
         'missing', 'holds_until')
 
@@ -42,6 +44,9 @@ class Checker:
             programs = [p for p in (code, code + LATE) if p in self.world.ledger.programs]
             for member, instants in asked.items():
                 self.check_balances(programs, member, instants)
+                self.check_expired(programs, member)
+            if len(programs) == 2 and code not in self.world.parted:
+                self.check_twins(*programs, asked)
             if self.world.database:
                 for program in programs:
                     self.check_program(program, asked)
@@ -62,6 +67,34 @@ class Checker:
                 continue        # a call without event_at falls on its own now() in each twin
             answers = [{**row, 'balance': row['balance'] - row['lapsed'], 'lapsed': None} for row in rows]
             self.world.agree('jobs change no answer', *answers, programs[0], member, show(as_of))
+
+    def check_expired(self, programs, member):
+        """What expire entries took and nothing gave back had lapsed by then."""
+        for program in programs:
+            for credit in self.world.ledger.account(program, member).credits.values():
+                late = [(entry.seq, show(credit.lapses_at)) for entry in credit.expired()
+                        if entry.event_at < credit.lapses_at]
+                self.world.agree('what expired had lapsed', [], late, program, member, f'lot {credit.seq}')
+
+    def check_twins(self, program, late, asked):
+        """Jobs only book: what both twins tell besides balances is the same too."""
+        world, ledger = self.world, self.world.ledger
+        for member, instants in asked.items():
+            both = [ledger.account(code, member) for code in (program, late)]
+            world.agree('jobs change no answer', *(sum(e.amount for e in account.entries if e.kind not in JOBS_BOOK)
+                                                   for account in both), program, member, 'but for what jobs book')
+            for as_of in instants:
+                if not world.started <= as_of < world.now:
+                    until = self.random.choice(instants)
+                    world.agree('jobs change no answer', *(ledger.expiring(code, member, until, as_of)
+                                                           for code in (program, late)), program, member,
+                                f'expiring until {show(until)} as_of {show(as_of)}')
+        if ledger.overdue(program, world.now) or ledger.overdue(late, world.now):
+            return          # their points are in no lot until that is booked
+        owed = ledger.liability(world.now)
+        world.agree('jobs change no answer', *(
+            {month: points - lapsed for (code, month), (_, _, points, lapsed) in owed.items()
+             if code == one and points > lapsed} for one in (program, late)), program, None, 'points owed by month')
 
     def check_program(self, program, asked):
         world, ledger, database = self.world, self.world.ledger, self.world.database
@@ -106,7 +139,7 @@ class Checker:
         """Over all programs: reconcile(), the invariants without it, and points by day, kind and source."""
         world, database = self.world, self.world.database
         world.agree('reconcile() finds nothing', [], database.rows('select r::text from jifen.reconcile() r'), 'all')
-        for name, query in INVARIANTS.items():
+        for name, query in {**invariants.INVARIANTS, **invariants_of_lapses.INVARIANTS}.items():
             world.agree('invariants by SQL', [], database.rows(query), 'all', about=name)
         found = {(code, instant(day), kind, source): int(points) for code, day, kind, source, points in
                  database.rows('''

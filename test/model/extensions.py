@@ -80,26 +80,24 @@ class Extensions(Booking):
         """Lots of which something is left that can still be moved then, by (expires_at, seq)."""
         lots = [(credit, credit.limit(at)) for credit in account.credits.values()
                 if credit.entry.event_at <= at < credit.lapses_at]
-        return sorted((lot for lot in lots if lot[1]), key=lambda lot: (lot[0].expires_at, lot[0].seq))
+        return sorted((lot for lot in lots if lot[1]), key=lambda lot: lot[0].place)
 
     def _move_lots(self, account, made, lots, at, now, said, origins=None):
-        """Moves what is left of lots, (credit, points, new instant), to lots of their own.
+        """Moves what is left of lots, (credit, points, new instant), to lots of their own, back to the clocks of their origins.
 
-        Back to an instant of their origins it lapses at once where those have lapsed.
+        What has lapsed by those lapses at once.
         """
-        lapsed = {}
         self._excuse(account, [(credit, left) for credit, left, _ in lots], now)
+        moved = []
         for credit, left, ends in lots:
-            terms, origin = Terms(ends, credit.rule, credit.policy, credit.counts_from), origins and origins[credit]
-            moved = self._extend(account, credit, left, terms, at, now, max(credit.available_at, at),
-                                 reverses_seq=credit.seq if origin else None, **said)
-            made.moved.append((account, moved[0], credit))
-            made.lots += 1
-            made.points += left
-            if origin and origin.lapses_at <= at:
-                lapsed.setdefault(origin.lapses_at, []).append(moved)
-        for when in sorted(lapsed):
-            self._post(account, 'expire', at, now, lapsed[when])
+            origin = origins and origins[credit]
+            terms = Terms(ends, credit.rule, credit.policy, credit.counts_from, origin and origin.started_at)
+            moved.append(self._extend(account, credit, left, terms, at, now, max(credit.available_at, at),
+                                      reverses_seq=credit.seq if origin else None, **said))
+            made.moved.append((account, moved[-1][0], credit))
+        self._expire_returned(account, [(credit, -left) for credit, left in moved], at, now)
+        made.lots += len(moved)
+        made.points += sum(left for _, left in moved)
         made.accounts += bool(lots)
 
     def reinstate(self, now, program, member, reason, amount=None, lapsed_since=None, lapsed_until=None, expiry=None,

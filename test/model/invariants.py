@@ -54,8 +54,8 @@ INVARIANTS = {
     'an entry with a lot of its own, and no other, has the lot\'s times': ENTRIES + '''
         select account_id, seq from e
         where (own is null) <> (expires_at is null) or (own is null) <> (available_at is null)
-            or not event_at <= available_at or not available_at < expires_at and rule_no is null
-                and (kind <> 'extend' or reverses_seq is null)''',
+            or not event_at <= available_at
+            or not available_at < expires_at and rule_no is null and not (kind = 'extend' and reverses_seq is not null)''',
     'a lot is its credit less its allocations': ENTRIES + '''
         select e.account_id, e.seq from e
         left join (select account_id, lot_seq, sum(amount::int8) as used from jifen.allocation

@@ -9,7 +9,7 @@ TOLERANCE = 5 * MINUTE
 MAX_POINTS = 2 ** 63 - 1
 MAX_IDENTIFIER = 255
 
-Terms = namedtuple('Terms', 'expires_at rule policy counts_from', defaults=(None, None, None))      # of a lot
+Terms = namedtuple('Terms', 'expires_at rule policy counts_from since', defaults=(None,) * 4)      # of a lot
 
 
 class Refused(Exception):
@@ -135,7 +135,7 @@ class Journal:
             fields['expiry'] = terms.policy
         entry = self._post(account, kind, event_at, now, points=points, expires_at=terms.expires_at,
                            available_at=available_at, rule_no=terms.rule and terms.rule.rule_no, **fields)
-        self.put(account.credits, entry.seq, Credit(entry, account, terms.rule, terms.policy, terms.counts_from))
+        self.put(account.credits, entry.seq, Credit(entry, account, *terms[1:]))
         return entry
 
     def _debit(self, account, kind, event_at, now, uses, **fields):

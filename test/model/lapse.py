@@ -54,7 +54,7 @@ def lapse(credit, as_of):
         return credit.expires_at, effective(credit, credit.expires_at, as_of)
     times = credit.account.activities(credit.rule.activity)
     end = bisect_right(times, as_of)
-    at = bisect_right(times, min(credit.entry.event_at, as_of)) - 1
+    at = bisect_right(times, min(credit.started_at, as_of)) - 1
     while True:
         due_at = clock(credit, times[at] if at >= 0 else None)
         lapses_at = effective(credit, due_at, as_of)

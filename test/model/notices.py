@@ -3,7 +3,7 @@
 from account import Notice
 from booking import Booking
 from journal import Refused
-from lapse import after_days, planned, waits
+from lapse import after_days, planned
 from when import FOREVER
 
 
@@ -27,7 +27,8 @@ class Notices(Booking):
         for credit in account.credits.values():
             (due_at, lapses_at), left = account.lapse(credit, sent_at), credit.remaining(sent_at)
             ends_at = planned(credit, sent_at, counts_from)
-            if left > 0 and lapses_at > sent_at and (due_at if waits(credit) else ends_at) <= until \
+            # One that still waits for a notice is in the window by its clock.
+            if left > 0 and lapses_at > sent_at and (due_at if lapses_at == FOREVER else ends_at) <= until \
                     and ends_at < FOREVER and (credit.seq, due_at) not in told:
                 lots[credit.seq, due_at] = left
                 ends.append(ends_at)

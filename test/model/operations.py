@@ -41,7 +41,7 @@ class Operations:
             return self._alter(code)
         if roll < 0.23 and self.world.ledger.programs[code].notice_days is not None or roll < 0.195:
             return self._notice(code)
-        if roll < 0.24:
+        if roll < (0.32 if self.live else 0.24):
             return self._remedy(code)
         return self._posting(code, self._member(code))
 

@@ -1,6 +1,5 @@
 """reversals.py: what undoes an entry, wholly or in part."""
 
-from account import by_order
 from booking import Booking
 from journal import Refused
 
@@ -82,7 +81,7 @@ class Reversals(Booking):
     def _move(self, scheme, account, uses, policy, at, now):
         """What came back moves to new lots that lapse by that policy from then on: [(credit, points)]."""
         lots = []
-        for credit, n in by_order(uses):
+        for credit, n in sorted(uses, key=lambda use: (use[0].lapses_at, use[0].seq)):
             terms = self._terms(scheme, account, 'extend', policy, at, at, credit.issued_at)
             if terms.expires_at <= at:
                 raise Refused('22023')      # a fixed day that has passed

@@ -224,11 +224,77 @@ class Held(Example):
         self.call('redeem', 4, day('02-20'))                 # held back since 1 February
         self.call('reverse', 3, day('03-10'), seq=2)
         self.notify(day('01-10'))                            # its days count from 10 March
-        self.assertEqual(self.reading(day('03-17'))[:3], [9, 0, 9])
-        self.assertEqual(self.reading(day('03-18')), [0, 9, 0, None])
+        self.assertEqual(self.reading(day('03-05')), [6, 0, 6, '2024-03-13'])
+        self.assertEqual(self.reading(day('03-17')), [9, 0, 9, '2024-03-18'])
         self.expire()
         self.assertEqual([(e.kind, e.amount, show(e.event_at)[:10]) for e in self.ledger.account('p', 'm').entries[3:]],
                          [('expire', -9, '2024-03-18')])
+
+
+class Remedies(Example):
+    def extend(self, event_at, **more):
+        return self.ledger.call('extend_expiry', NOW, program='p', reason='why', event_at=event_at, **more)
+
+    def undo(self, number, now=NOW):
+        return self.ledger.call('undo_extension', now, program='p', extension_id=number, reason='a mistake')
+
+    def test_extended(self):
+        self.call('earn', 10, day('01-01'), expiry='30 days', source='shop')
+        self.call('earn', 10, day('01-02'), expiry='on 2024-06-30', available_at=day('03-01'))
+        self.call('earn', 10, day('01-03'), expiry='never')
+        made = self.extend(day('01-20'), until=instant('2024-05-01 00:00:00+00:00'))
+        self.assertEqual((made.accounts, made.lots, made.points), (1, 1, 10))
+        self.assertEqual(self.written(3), [('extend', 0, 0, 0, {1: 10})])
+        entry = self.entry(4)
+        self.assertEqual([show(t)[:10] for t in (entry.until, entry.expires_at, entry.available_at, entry.issued_at)],
+                         ['2024-02-01', '2024-05-01', '2024-01-20', '2024-01-01'])
+        self.assertEqual((entry.source, entry.reference), ('shop', 'extension 1'))
+        self.extend(day('01-21'), by_interval='1 month')
+        self.assertEqual([show(self.entry(seq).expires_at)[:10] for seq in (5, 6)], ['2024-06-01', '2024-08-01'])
+        self.assertEqual(self.entry(6).available_at, day('03-01'))
+
+    def test_a_key(self):
+        self.call('earn', 10, day('01-01'), expiry='30 days')
+        first = self.extend(day('01-20'), by_interval='1 month', idempotency_key='k')
+        self.assertIs(self.extend(day('01-20'), by_interval='1 month', idempotency_key='k'), first)
+        with self.assertRaises(Refused):
+            self.extend(day('01-20'), by_interval='2 months', idempotency_key='k')
+
+    def test_what_a_job_has_booked_since(self):
+        self.call('earn', 10, day('01-01'), expiry='30 days')
+        self.expire()
+        self.extend(day('01-20'), until=day('12-01'))
+        self.assertEqual(self.written(1), [('expire', -10, 0, 0, {1: 10}), ('reinstate', 10, 0, 0, {1: -10}),
+                                           ('extend', 0, 0, 0, {1: 10})])
+        self.assertEqual(self.balance(day('06-01')), [10, 10, 0, 0])
+
+    def test_undone(self):
+        self.call('earn', 10, day('12-20'), expiry='30 days')
+        self.extend(day('12-21'), by_interval='1 year')
+        self.call('redeem', 3, day('12-22'))
+        self.undo(1)
+        self.assertEqual(self.written(3), [('extend', 0, 0, 0, {2: 7})])
+        self.assertEqual((self.entry(4).expires_at, self.entry(4).reverses_seq), (self.entry(1).expires_at, 2))
+
+    def test_undone_when_it_would_have_lapsed_whatever_came_later(self):
+        self.call('earn', 10, day('09-22'), expiry='30 days inactive')
+        self.extend(day('10-02'), until=NOW + 50 * DAY)
+        self.call('earn', 1, day('12-26'), expiry='never')
+        self.undo(1)
+        self.assertEqual(self.written(3), [('extend', 0, 0, 0, {2: 10}), ('expire', -10, 0, 0, {4: 10})])
+
+    def test_reinstated(self):
+        self.call('earn', 100, day('01-10'), expiry='1 month end of month')
+        self.call('earn', 30, day('02-10'), expiry='1 month end of month')
+        asked = {'program': 'p', 'member': 'm', 'reason': 'ill', 'expiry': '2 months'}
+        self.ledger.call('reinstate', NOW, amount=50, **asked)
+        self.assertEqual(self.written(2), [
+            ('expire', -100, 0, 0, {1: 100}), ('expire', -30, 0, 0, {2: 30}), ('reinstate', 30, 0, 0, {2: -30}),
+            ('extend', 0, 0, 0, {2: 30}), ('reinstate', 20, 0, 0, {1: -20}), ('extend', 0, 0, 0, {1: 20})])
+        with self.assertRaises(Refused):
+            self.ledger.call('reinstate', NOW, amount=81, **asked)
+        self.assertEqual(len(self.ledger.call('reinstate', NOW, lapsed_since=day('03-15'), **asked)), 0)
+        self.assertEqual([e.amount for e in self.ledger.call('reinstate', NOW, **asked)], [80])
 
 
 class Rules(Example):

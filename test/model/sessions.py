@@ -122,7 +122,10 @@ class Session(threading.Thread):
                 if arguments['kind'] != 'release' and r.random() < 0.5:
                     arguments['amount'] = r.randint(1, 60)
                 return arguments
-        return self._simple(r, kind if kind not in ('end', 'reverse') else 'earn')
+        posting = self._simple(r, kind if kind not in ('end', 'reverse') else 'earn')
+        if r.random() < 0.3:
+            posting['event_at'] = self.now - r.randrange(150 * DAY)
+        return posting
 
     @staticmethod
     def _simple(r, kind):
@@ -139,7 +142,8 @@ class Session(threading.Thread):
 
 def play(world, seed, operations, count=5):
     """The sessions' calls, and that they add up."""
-    for verb, arguments in [('create_program', {'overdraft': 'debt', 'overdraft_limit': 200, 'return_grace': '7 days'}),
+    for verb, arguments in [('create_program', {'overdraft': 'debt', 'overdraft_limit': 200, 'return_grace': '7 days',
+                                                'expiry': '12 months or 30 days inactive'}),
                             *(('open_account', {'member': member}) for member in MEMBERS)]:
         world.play(Script(PROGRAM, [('call', [Operation(verb, PROGRAM, arguments)])]))
     seen = []

@@ -2,7 +2,7 @@
 # The model: four thousand random operations in jifen and in test/model, which must agree on everything.
 #
 # JIFEN_MODEL_SEED=N replays another history, JIFEN_MODEL_OPERATIONS=N a shorter or longer one;
-# JIFEN_MODEL_WITHOUT=NAME,… leaves out these functions, by default record_notice.
+# JIFEN_MODEL_WITHOUT=NAME,… leaves out these functions.
 use strict;
 use warnings;
 
@@ -14,7 +14,7 @@ my $python = '/usr/bin/python3';
 my $model = abs_path(dirname(__FILE__) . '/../model');
 my $seed = $ENV{JIFEN_MODEL_SEED} // 20240229;
 my $operations = $ENV{JIFEN_MODEL_OPERATIONS} // 4_000;
-my $without = $ENV{JIFEN_MODEL_WITHOUT} // 'record_notice';
+my $without = $ENV{JIFEN_MODEL_WITHOUT} // '';
 
 for my $examples (qw(selftest.py selftest_expiry.py))
 {
