@@ -14,6 +14,19 @@ as 'MODULE_PATHNAME';
 comment on function lot_expires_at(timestamptz, expiry_policy, timestamptz, timestamptz, timestamptz, text) is
     'Where the clock of a lot of those columns stands: greatest(expires_at, least(the policy''s terms from counts_from, its inactive term from active_at or else counts_from)); joined_at: when the member joined, for membership years; expires_at for a null expiry, null where expires_at is. Raises 22023 for an unknown time zone. Locks nothing';
 
+create view overdue_hold_lot as
+select h.account_id, h.program_id, x.lot_seq, sum(x.amount) as amount
+from hold h
+join allocation x on x.account_id = h.account_id and x.seq = h.seq
+where h.until <= now()
+group by h.account_id, h.program_id, x.lot_seq;
+
+comment on view overdue_hold_lot is 'What holds give back to which lots whose deadline has passed and whose release is not booked';
+comment on column overdue_hold_lot.account_id is 'Account';
+comment on column overdue_hold_lot.program_id is 'Program of the account';
+comment on column overdue_hold_lot.lot_seq is 'Entry of the credit whose lot it is';
+comment on column overdue_hold_lot.amount is 'Points';
+
 create view open_lot as
 select l.account_id, l.program_id, l.seq, l.available_at, l.remaining, c.expires_at,
     case
@@ -23,7 +36,20 @@ select l.account_id, l.program_id, l.seq, l.available_at, l.remaining, c.expires
     end as lapses_at,
     r.notice_days,
     n.noticed_at
-from lot l
+from (
+    select l.account_id, l.program_id, l.seq, l.expires_at, l.available_at,
+        case when o.amount is null then l.remaining else l.remaining + o.amount end as remaining,
+        l.rule_no, l.counts_from, l.expiry
+    from lot l
+    left join overdue_hold_lot o on o.account_id = l.account_id and o.lot_seq = l.seq
+    union all
+    -- A lot that is used up but for them.
+    select o.account_id, o.program_id, o.lot_seq, e.expires_at, e.available_at, o.amount,
+        e.rule_no, coalesce(e.issued_at, e.event_at), case when e.rule_no is not null then e.expiry end
+    from overdue_hold_lot o
+    join entry e on e.account_id = o.account_id and e.seq = o.lot_seq
+    where not exists (select from lot l where l.account_id = e.account_id and l.expires_at = e.expires_at and l.seq = e.seq)
+) l
 join account a on a.account_id = l.account_id
 left join expiry_rule r on r.program_id = l.program_id and r.rule_no = l.rule_no
 cross join lateral (
@@ -39,7 +65,7 @@ left join lateral (
     where x.account_id = l.account_id and x.lot_seq = l.seq and x.expires_at = c.expires_at
 ) n on r.notice_days is not null;
 
-comment on view open_lot is 'Lots that have points left, and when they lapse as things stand';
+comment on view open_lot is 'Lots that have points left, those of holds past their deadline among them, and when they lapse as things stand';
 comment on column open_lot.account_id is 'Account';
 comment on column open_lot.program_id is 'Program of the account';
 comment on column open_lot.seq is 'Entry of the credit';

@@ -127,7 +127,7 @@ begin
     select n.account_id, n.notice_no, own_program, record_notices.window_days, record_notices.sent_at, n.counts_from,
         record_notices.channel, n.points,
         n.first_expires_at, n.last_expires_at, n.message, n.last_seq,
-        case current_setting('role') when 'none' then session_user else current_setting('role') end
+        jifen.actor()
     from numbered n
     on conflict (account_id, notice_no) do nothing
     returning *

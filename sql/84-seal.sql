@@ -121,7 +121,7 @@ begin
             (select coalesce(max(s.seal_no), 0) + 1 from jifen.seal s where s.program_id = own_program),
             count(*),
             jifen.merkle_root(jifen.seal_leaf(h.account_id, h.last_seq, h.head_hash) order by h.account_id),
-            case current_setting('role') when 'none' then session_user else current_setting('role') end
+            jifen.actor()
         from head h
         on conflict (program_id, seal_no) do nothing
         returning *

@@ -54,7 +54,7 @@ begin
             where a.pid = r.pid and a.backend_start = r.backend_started_at);
     insert into jifen.job_run (job, program, actor, backend_started_at)
     select start_job_run.job, start_job_run.program,
-        case current_setting('role') when 'none' then session_user else current_setting('role') end,
+        jifen.actor(),
         a.backend_start
     from pg_stat_activity a where a.pid = pg_backend_pid()
     returning job_run_id into started;

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(14);
+select plan(18);
 \ir books.psql
 
 create function pg_temp.liability(program text) returns text[]
@@ -108,6 +108,31 @@ select results_eq($$select sum(points), sum(lots)::int from liability_by_expiry 
     $$select sum(remaining)::numeric, count(*)::int from lot where expires_at = 'infinity'$$, 'points that never lapse have no month');
 select is((select count(*)::int from balances where points > 1000 and lapsed > 0), 2, 'a history with something to count');
 select is(array(select concat_ws(': ', b.program, b.member, b.invariant) from reconcile() b), array[]::text[], 'and all of it reconciles');
+
+-- ---------- a hold whose deadline has passed ----------
+
+do $$
+begin
+    perform create_program('overdue', time_zone => 'Asia/Shanghai', auto_open => true);
+    perform earn('overdue', 'ann', 100, event_at => '2024-01-15', expiry => 'on 2099-12-31');
+    perform earn('overdue', 'ann', 50, event_at => '2024-01-15', expiry => 'on 2098-12-31');
+    perform earn('overdue', 'bob', 10, event_at => '2024-01-15', expiry => 'on 2024-12-31');
+    perform hold('overdue', 'ann', 70, '2999-01-01', event_at => '2024-02-01');
+    perform hold('overdue', 'bob', 10, '2999-01-01', event_at => '2024-02-01');
+end
+$$;
+select is(pg_temp.liability('overdue'), array['(overdue,2099-12-01,1,1,80,0,,,0)'], 'what is held is none of them');
+alter table entry disable trigger refuse_change;
+update entry set until = '2025-02-01' where kind = 'hold' and account_id = any (array(select account_id from account a join program p using (program_id) where p.code = 'overdue'));
+update hold h set until = e.until from entry e where e.account_id = h.account_id and e.seq = h.seq and e.until = '2025-02-01';
+alter table entry enable always trigger refuse_change;
+create temp table before_release as select * from open_lot;
+select is(pg_temp.liability('overdue'), array['(overdue,2024-12-01,1,1,10,10,,,0)', '(overdue,2098-12-01,1,1,50,0,,,0)', '(overdue,2099-12-01,1,1,100,0,,,0)'],
+    'past its deadline it is, as if released');
+do $$begin perform release_batch('overdue'); perform expire_batch('overdue'); end$$;
+select is(pg_temp.liability('overdue'), array['(overdue,2098-12-01,1,1,50,0,,,0)', '(overdue,2099-12-01,1,1,100,0,,,0)'], 'booking it changes nothing that has not lapsed');
+select set_eq('select account_id, seq, remaining, available_at, expires_at, lapses_at from open_lot where lapses_at > now()',
+    'select account_id, seq, remaining, available_at, expires_at, lapses_at from before_release where lapses_at > now()', 'lot by lot');
 
 select * from finish();
 rollback;
