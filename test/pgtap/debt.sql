@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(117);
+select plan(119);
 \ir books.psql
 
 do $$
@@ -393,6 +393,20 @@ select is(pg_temp.owns('grace', 'even'), '0 = 0 + 10 + 0 + 0 - 10', 'one who owe
 select throws_ok($$select close_account('grace', 'even', 'moved')$$, '55000', null, 'cannot either, with a balance of nothing');
 
 select is(pg_temp.breaches(), array[]::text[], 'and all of it reconciles');
+
+-- ---------- a lot that a debit took from twice: at first, and in repayment of its debt ----------
+
+do $$
+begin
+    perform create_program('twice', overdraft => 'debt', auto_open => true);
+    perform earn('twice', 'ann', 100);
+    perform redeem('twice', 'ann', 40);
+    perform adjust('twice', 'ann', -80, 'penalty');
+    perform post(array[posting('twice', 'ann', 'reverse', 10, seq => 2), posting('twice', 'ann', 'reverse', 75, seq => 3)]);
+end
+$$;
+select is(pg_temp.allocations('twice', 'ann', 5) || pg_temp.allocations('twice', 'ann', 6), array['lot 1: 10', 'lot 1: -65'], 'gives it back at once, in the same batch too');
+select is(array(select b.invariant from reconcile('twice') b), array[]::text[], 'and it reconciles');
 
 select * from finish();
 rollback;
