@@ -283,7 +283,8 @@ begin
     end if;
     select * into asked from jifen.extension x
     where x.undoes = undo_extension.extension_id and x.finished_at is null
-        and x.members is not distinct from undo_extension.members;
+        and x.members is not distinct from undo_extension.members
+    for no key update;
     if not found then
         insert into jifen.extension (program_id, undoes, reason, members, actor)
         values (own_program, extension_id, reason, members, jifen.actor())

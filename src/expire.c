@@ -15,9 +15,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/numeric.h"
 
 #include "argument.h"
 #include "plan.h"

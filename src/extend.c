@@ -53,8 +53,8 @@ static JifenStatement holders_of_members = {
 };
 
 /*
- * Open lots, and of one that the extension $2 made where it would have lapsed
- * without it.  A lot that came back when a later extension was undone stands
+ * Open lots and, if $3, of one that the extension $2 made where it would have
+ * lapsed without it.  A lot that came back when a later extension was undone stands
  * for the one that it was before that.
  */
 static JifenStatement open_lots = {
@@ -64,7 +64,7 @@ static JifenStatement open_lots = {
 	"   where account_id = l.account_id and seq = l.seq offset 0) c"
 	" left join lateral ("
 	"   with recursive stands_for as ("
-	"     select c.seq, c.reference, c.reverses_seq"
+	"     select c.seq, c.reference, c.reverses_seq where $3"
 	"     union all"
 	"     select e.seq, e.reference, e.reverses_seq from stands_for s"
 	"     cross join lateral (select lot_seq from jifen.allocation"
@@ -80,7 +80,7 @@ static JifenStatement open_lots = {
 	"   where s.reverses_seq is null and s.reference = $2) o on c.kind = 'extend'"
 	" where l.account_id = any ($1)"
 	" order by l.account_id, l.expires_at, l.seq",
-	2, {INT8ARRAYOID, TEXTOID}
+	3, {INT8ARRAYOID, TEXTOID, BOOLOID}
 };
 
 /* A lot that is moved, and to where. */
@@ -256,7 +256,8 @@ extend_accounts(Extension *extension, const int64 *account_ids, int n)
 {
 	int			naccounts;
 	JifenAccount **accounts = jifen_lock_accounts(account_ids, n, &naccounts);
-	Datum		values[] = {jifen_account_id_array(accounts, naccounts), extension->posting.reference};
+	Datum		values[] = {jifen_account_id_array(accounts, naccounts), extension->posting.reference,
+	BoolGetDatum(extension->is_undoing)};
 	uint64		nlots = jifen_execute(&open_lots, values, NULL, false, 0);
 	Move	   *undone = palloc((nlots + 1) * sizeof(Move));
 	int			nundone = 0;

@@ -52,7 +52,7 @@ static JifenStatement erase_status_changes = {
 	1, {INT8OID}
 };
 
-/* extend_expiry() locks its row before accounts. */
+/* extend_expiry() and undo_extension() lock their rows before accounts. */
 static JifenStatement lock_extensions = {
 	"select from jifen.extension"
 	" where program_id = (select program_id from jifen.program where code = $1) and $2 = any (members)"

@@ -369,6 +369,14 @@ load_lots_in_history(JifenAccount *account)
 	account->has_history = true;
 }
 
+/* Whether jifen_load_history() would have anything to load. */
+bool
+jifen_lacks_history(const JifenAccount *account, bool with_activities)
+{
+	return !account->has_history ||
+		(!account->has_activities && (with_activities || account->due_at != JIFEN_NO_TIME));
+}
+
 /*
  * Loads what has become of all credits of the account and, where it has moving
  * lots or will have, all activities.  What was decided on the account must be
@@ -378,7 +386,7 @@ void
 jifen_load_history(JifenAccount *account, bool with_activities)
 {
 	with_activities |= account->due_at != JIFEN_NO_TIME;
-	if (account->has_history && (account->has_activities || !with_activities))
+	if (!jifen_lacks_history(account, with_activities))
 		return;
 	Assert(account->nstored == account->nentries);
 	if (!account->has_history)

@@ -3,12 +3,12 @@
  *	  Adds rows to a table many at a time, as COPY does.
  *
  * A statement would insert them one by one.  Constraints and indexes are seen
- * to all the same; a table on which somebody has put triggers for insertions
- * is left to a statement.
+ * to all the same; a table on which somebody has put triggers, rules or policies
+ * for insertions is left to a statement.
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
+#include "access/htup_details.h"
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
@@ -38,6 +38,7 @@ jifen_can_insert(Relation table)
 	TriggerDesc *triggers = table->trigdesc;
 
 	return table->rd_rel->relkind == RELKIND_RELATION &&
+		table->rd_rules == NULL && !table->rd_rel->relforcerowsecurity &&
 		(triggers == NULL ||
 		 !(triggers->trig_insert_before_row || triggers->trig_insert_after_row ||
 		   triggers->trig_insert_instead_row || triggers->trig_insert_before_statement ||

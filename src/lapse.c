@@ -35,8 +35,8 @@ jifen_is_moving(const JifenProgram *program, const ExpiryPolicy *policy)
 }
 
 /* The latest activity that counts by the rule, JIFEN_NO_TIME if there is none. */
-TimestampTz
-jifen_latest_activity(const JifenAccount *account, const JifenRule *rule)
+static TimestampTz
+latest_activity(const JifenAccount *account, const JifenRule *rule)
 {
 	TimestampTz latest = JIFEN_NO_TIME;
 
@@ -141,7 +141,7 @@ activity_before(const JifenAccount *account, const JifenRule *rule, TimestampTz 
 TimestampTz
 jifen_activity_by(JifenAccount *account, const JifenRule *rule, TimestampTz at)
 {
-	TimestampTz latest = jifen_latest_activity(account, rule);
+	TimestampTz latest = latest_activity(account, rule);
 
 	if (latest <= at)
 		return latest;
@@ -216,7 +216,7 @@ jifen_wind_lot(JifenAccount *account, JifenLot *lot)
 		follow_clock(account, lot, PG_INT64_MAX, &lot->due_at, &lot->lapses_at);
 		return;
 	}
-	lot->due_at = clock_of(account, lot, jifen_latest_activity(account, lot->rule));
+	lot->due_at = clock_of(account, lot, latest_activity(account, lot->rule));
 	lot->lapses_at = lapses_at(account, lot, lot->due_at);
 }
 
@@ -290,42 +290,6 @@ jifen_order_of_taking(JifenAccount *account, const JifenTaken *taken, int ntaken
 	return places;
 }
 
-/* By the instant at which they lapse, for qsort(). */
-int
-jifen_compare_lapses(const void *a, const void *b)
-{
-	const JifenLot *first = *(JifenLot *const *) a;
-	const JifenLot *second = *(JifenLot *const *) b;
-
-	return jifen_compare_lots(first->lapses_at, first->seq, second->lapses_at, second->seq);
-}
-
-/* Books what remains of the lots: an entry for each instant of their expiry, at it. */
-static void
-expire_lots(JifenAccount *account, JifenLot **lots, int n)
-{
-	qsort(lots, n, sizeof(JifenLot *), jifen_compare_lapses);
-	for (int i = 0, next; i < n; i = next)
-	{
-		TimestampTz instant = lots[i]->lapses_at;
-		PointAmount amount = 0;
-		int64		seq;
-
-		for (next = i; next < n && lots[next]->lapses_at == instant; next++)
-			amount = jifen_add(amount, lots[next]->remaining);
-		seq = jifen_add_entry(account, JIFEN_EXPIRE, -amount, 0, 0, instant, NULL)->seq;
-		for (int j = i; j < next; j++)
-		{
-			JifenBookedExpiry booked = {instant, seq, lots[j]->expires_at, lots[j]->seq,
-			lots[j]->remaining};
-
-			jifen_allocate(account, lots[j], lots[j]->remaining);
-			if (account->has_history)
-				jifen_add_booked(account, &booked);
-		}
-	}
-}
-
 /* Moves due_at on: all moving lots that are open must be in memory and wound. */
 static void
 move_due_at(JifenAccount *account)
@@ -341,6 +305,29 @@ move_due_at(JifenAccount *account)
 }
 
 /*
+ * Books what remains of the lots, or of the moving ones alone, that have lapsed
+ * by then; JIFEN_NO_TIME: by the latest activity that counts for each.
+ */
+static void
+expire_lapsed(JifenAccount *account, bool only_moving, TimestampTz by)
+{
+	JifenLot  **lapsed = palloc(Max(account->nlots, 1) * sizeof(JifenLot *));
+	int			n = 0;
+
+	for (int i = 0; i < account->nlots; i++)
+	{
+		JifenLot   *lot = &account->lots[i];
+
+		if (lot->remaining == 0 || (only_moving && lot->rule == NULL))
+			continue;
+		if (lot->lapses_at <= (by == JIFEN_NO_TIME ? latest_activity(account, lot->rule) : by))
+			lapsed[n++] = lot;
+	}
+	jifen_expire_lots(account, lapsed, n, JIFEN_NO_TIME);
+	pfree(lapsed);
+}
+
+/*
  * Books what has lapsed by as_of: one entry for each expiry instant, at that
  * instant.  All lots that have lapsed by then must be loaded.  An account of
  * any status can lapse.
@@ -348,16 +335,7 @@ move_due_at(JifenAccount *account)
 void
 jifen_post_expiry(JifenAccount *account, TimestampTz as_of)
 {
-	JifenLot  **lapsed = palloc(Max(account->nlots, 1) * sizeof(JifenLot *));
-	int			nlapsed = 0;
-
-	for (int i = 0; i < account->nlots; i++)
-	{
-		if (account->lots[i].remaining > 0 && account->lots[i].lapses_at <= as_of)
-			lapsed[nlapsed++] = &account->lots[i];
-	}
-	expire_lots(account, lapsed, nlapsed);
-	pfree(lapsed);
+	expire_lapsed(account, false, as_of);
 	if (account->has_moving_lots)
 		move_due_at(account);
 }
@@ -369,22 +347,10 @@ jifen_post_expiry(JifenAccount *account, TimestampTz as_of)
 void
 jifen_expire_moving(JifenAccount *account, TimestampTz by)
 {
-	JifenLot  **lapsed;
-	int			nlapsed = 0;
-
 	if (account->due_at == JIFEN_NO_TIME || account->due_at > by)
 		return;
 	Assert(account->has_moving_lots);
-	lapsed = palloc(Max(account->nlots, 1) * sizeof(JifenLot *));
-	for (int i = 0; i < account->nlots; i++)
-	{
-		JifenLot   *lot = &account->lots[i];
-
-		if (lot->rule && lot->remaining > 0 && lot->lapses_at <= by)
-			lapsed[nlapsed++] = lot;
-	}
-	expire_lots(account, lapsed, nlapsed);
-	pfree(lapsed);
+	expire_lapsed(account, true, by);
 	move_due_at(account);
 }
 
@@ -397,8 +363,6 @@ void
 jifen_settle_moving(JifenAccount *account)
 {
 	PointAmount *returns;
-	JifenLot  **lapsed;
-	int			nlapsed = 0;
 	bool		is_undone = false;
 
 	if (!account->has_activities || account->due_at == JIFEN_NO_TIME)
@@ -421,16 +385,6 @@ jifen_settle_moving(JifenAccount *account)
 		jifen_reinstate_booked(account, returns);
 	pfree(returns);
 
-	lapsed = palloc(Max(account->nlots, 1) * sizeof(JifenLot *));
-	for (int i = 0; i < account->nlots; i++)
-	{
-		JifenLot   *lot = &account->lots[i];
-
-		if (lot->rule && lot->remaining > 0 &&
-			lot->lapses_at <= jifen_latest_activity(account, lot->rule))
-			lapsed[nlapsed++] = lot;
-	}
-	expire_lots(account, lapsed, nlapsed);
-	pfree(lapsed);
+	expire_lapsed(account, true, JIFEN_NO_TIME);
 	move_due_at(account);
 }

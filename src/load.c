@@ -223,7 +223,7 @@ jifen_load_lapsed(JifenAccount **accounts, int naccounts, TimestampTz as_of)
 	}
 	for (int i = 0; i < naccounts; i++)
 	{
-		if (accounts[i]->due_at <= as_of)
+		if (accounts[i]->due_at != JIFEN_NO_TIME && accounts[i]->due_at <= as_of)
 			due[ndue++] = accounts[i];
 	}
 	jifen_load_moving_lots(due, ndue);

@@ -124,8 +124,8 @@ compare_due(const void *a, const void *b)
 }
 
 /* The account's lots in spending order. */
-JifenLot  **
-jifen_spending_order(JifenAccount *account)
+static JifenLot **
+spending_order(JifenAccount *account)
 {
 	JifenLot  **lots = palloc_extended(Max(account->nlots, 1) * sizeof(JifenLot *),
 									   MCXT_ALLOC_HUGE);
@@ -231,7 +231,7 @@ jifen_lots_suffice(JifenAccount *account, PointAmount amount, TimestampTz at)
 		return true;
 	if (account->known_to == JIFEN_NO_TIME || at < account->known_from)
 		return false;
-	lots = jifen_spending_order(account);
+	lots = spending_order(account);
 	for (int i = 0; i < account->nlots && !suffice; i++)
 	{
 		const JifenLot *lot = lots[i];
@@ -256,7 +256,7 @@ PointAmount
 jifen_choose(JifenAccount *account, PointAmount amount, TimestampTz at,
 			 const JifenLot *own, PointAmount *takes)
 {
-	JifenLot  **lots = jifen_spending_order(account);
+	JifenLot  **lots = spending_order(account);
 
 	jifen_judge(account, at);
 	for (int pass = own ? 0 : 1; pass < 2; pass++)
@@ -421,6 +421,51 @@ jifen_give_back(JifenAccount *account, JifenTaken *taken, int ntaken,
 		elog(ERROR, "entry took fewer points than are to be given back");
 }
 
+/* By the instant at which they lapse. */
+static int
+compare_lapses(const void *a, const void *b)
+{
+	const JifenLot *first = *(JifenLot *const *) a;
+	const JifenLot *second = *(JifenLot *const *) b;
+
+	return jifen_compare_lots(first->lapses_at, first->seq, second->lapses_at, second->seq);
+}
+
+/*
+ * Books as lapsed what remains of the lots, each at its own instant
+ * (JIFEN_NO_TIME), or what this step gave to them, at that time: an entry for
+ * each instant of their expiry.
+ */
+void
+jifen_expire_lots(JifenAccount *account, JifenLot **lots, int n, TimestampTz event_at)
+{
+	bool		is_given = event_at != JIFEN_NO_TIME;
+
+	qsort(lots, n, sizeof(JifenLot *), compare_lapses);
+	for (int i = 0, next; i < n; i = next)
+	{
+		TimestampTz instant = lots[i]->lapses_at;
+		TimestampTz at = is_given ? event_at : instant;
+		PointAmount amount = 0;
+		int64		seq;
+
+		for (next = i; next < n && lots[next]->lapses_at == instant; next++)
+			amount = jifen_add(amount, is_given ? given_to(account, lots[next]) :
+							   lots[next]->remaining);
+		seq = jifen_add_entry(account, JIFEN_EXPIRE, -amount, 0, 0, at, NULL)->seq;
+		for (int j = i; j < next; j++)
+		{
+			JifenLot   *lot = lots[j];
+			JifenBookedExpiry booked = {at, seq, lot->expires_at, lot->seq,
+			is_given ? given_to(account, lot) : lot->remaining};
+
+			jifen_allocate(account, lot, booked.amount);
+			if (account->has_history)
+				jifen_add_booked(account, &booked);
+		}
+	}
+}
+
 /* The lots lapsed by event_at that this step gave something, by their expiry. */
 static JifenLot **
 lapsed_given(JifenAccount *account, TimestampTz event_at, int *n)
@@ -434,39 +479,18 @@ lapsed_given(JifenAccount *account, TimestampTz event_at, int *n)
 		if (account->lots[i].lapses_at <= event_at && given_to(account, &account->lots[i]) > 0)
 			lots[(*n)++] = &account->lots[i];
 	}
-	qsort(lots, *n, sizeof(JifenLot *), jifen_compare_lapses);
+	qsort(lots, *n, sizeof(JifenLot *), compare_lapses);
 	return lots;
 }
 
-/*
- * What this step gave to lots that have lapsed by event_at lapses at once: an
- * entry for each expiry instant.
- */
+/* What this step gave to lots that have lapsed by event_at lapses at once. */
 void
 jifen_expire_given(JifenAccount *account, TimestampTz event_at)
 {
 	int			n;
 	JifenLot  **lots = lapsed_given(account, event_at, &n);
 
-	for (int i = 0, next; i < n; i = next)
-	{
-		PointAmount amount = 0;
-		int64		seq;
-
-		for (next = i; next < n && lots[next]->lapses_at == lots[i]->lapses_at; next++)
-			amount = jifen_add(amount, given_to(account, lots[next]));
-		seq = jifen_add_entry(account, JIFEN_EXPIRE, -amount, 0, 0, event_at, NULL)->seq;
-		for (int j = i; j < next; j++)
-		{
-			JifenLot   *lot = lots[j];
-			JifenBookedExpiry booked = {event_at, seq, lot->expires_at, lot->seq,
-			given_to(account, lot)};
-
-			jifen_allocate(account, lot, booked.amount);
-			if (account->has_history)
-				jifen_add_booked(account, &booked);
-		}
-	}
+	jifen_expire_lots(account, lots, n, event_at);
 	pfree(lots);
 }
 
@@ -520,17 +544,18 @@ jifen_extend_given(JifenAccount *account, TimestampTz event_at, const JifenClock
 void
 jifen_repay_debts(JifenAccount *account, TimestampTz event_at)
 {
+	JifenLot  **lots;
+
 	if (account->debt == 0)
 		return;
+	lots = spending_order(account);
 	for (int d = 0; d < account->ndebts; d++)
 	{
 		TimestampTz at = Max(event_at, account->debts[d].event_at);
 		JifenTarget *target = jifen_find_target(account, account->debts[d].seq);
 		PointAmount amount = 0;
 		JifenEntry *entry;
-		JifenLot  **lots;
 
-		lots = jifen_spending_order(account);
 		for (int i = 0; i < account->nlots && amount < account->debts[d].remaining; i++)
 		{
 			if (at < lots[i]->lapses_at)
@@ -556,4 +581,5 @@ jifen_repay_debts(JifenAccount *account, TimestampTz event_at)
 				jifen_add_taken(&target->taken, &target->ntaken, lots[i], part);
 		}
 	}
+	pfree(lots);
 }

@@ -70,17 +70,14 @@ plan_source(JifenStatement *statement)
 	return linitial(SPI_plan_get_plan_sources(statement->plan));
 }
 
-/* The plan that a use of the statement would take, NULL if it must be made. */
-static CachedPlan *
-valid_plan(JifenStatement *statement)
+/* Whether a use of the statement would take a plan that is there already. */
+static bool
+has_valid_plan(JifenStatement *statement)
 {
 	CachedPlanSource *source = plan_source(statement);
 
-	if (plan_cache_mode == PLAN_CACHE_MODE_FORCE_CUSTOM_PLAN)
-		return NULL;
-	if (source->is_valid && source->gplan && source->gplan->is_valid)
-		return source->gplan;
-	return NULL;
+	return plan_cache_mode != PLAN_CACHE_MODE_FORCE_CUSTOM_PLAN &&
+		source->is_valid && source->gplan && source->gplan->is_valid;
 }
 
 /*
@@ -90,11 +87,11 @@ valid_plan(JifenStatement *statement)
  * running the very statement.
  */
 static void
-forget_unless(JifenStatement *statement, CachedPlan *plan)
+forget_unless(JifenStatement *statement, int generation)
 {
 	CachedPlanSource *source = plan_source(statement);
 
-	if (source->gplan == plan)
+	if (source->generation == generation)
 		return;
 	source->is_valid = false;
 	if (source->gplan)
@@ -118,13 +115,11 @@ uint64
 jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
 			  bool read_only, uint64 limit)
 {
-	CachedPlan *plan;
 	int			result;
 
 	forget_result();
 	prepare(statement);
-	plan = valid_plan(statement);
-	if (plan == NULL)
+	if (!has_valid_plan(statement))
 	{
 		int			nest_level = allow_only_index_plans();
 
@@ -134,9 +129,11 @@ jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
 	}
 	else
 	{
+		int			generation = plan_source(statement)->generation;
+
 		result = SPI_execute_plan(statement->plan, (Datum *) values, nulls,
 								  read_only, (long) limit);
-		forget_unless(statement, plan);
+		forget_unless(statement, generation);
 	}
 	row_apart = NULL;
 	if (result < 0)
@@ -149,12 +146,10 @@ jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
 Portal
 jifen_open_cursor(JifenStatement *statement, const Datum *values, bool read_only)
 {
-	CachedPlan *plan;
 	Portal		portal;
 
 	prepare(statement);
-	plan = valid_plan(statement);
-	if (plan == NULL)
+	if (!has_valid_plan(statement))
 	{
 		int			nest_level = allow_only_index_plans();
 
@@ -163,8 +158,10 @@ jifen_open_cursor(JifenStatement *statement, const Datum *values, bool read_only
 	}
 	else
 	{
+		int			generation = plan_source(statement)->generation;
+
 		portal = SPI_cursor_open(NULL, statement->plan, (Datum *) values, NULL, read_only);
-		forget_unless(statement, plan);
+		forget_unless(statement, generation);
 	}
 	return portal;
 }

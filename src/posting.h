@@ -325,7 +325,7 @@ typedef struct JifenAccount
 	int			maxactivities;
 	bool		activities_in_order;	/* by event_at */
 	bool		has_notices;
-	JifenNotice *notices;		/* of the lots in memory */
+	JifenNotice *notices;		/* of all its lots */
 	int			nnotices;
 	int			maxnotices;
 
@@ -456,7 +456,6 @@ extern JifenEntry *jifen_add_entry(JifenAccount *account, JifenKind kind,
 extern JifenLot *jifen_add_own_lot(JifenAccount *account, JifenEntry *entry,
 								   PointAmount amount, const JifenClock *clock,
 								   TimestampTz available_at);
-extern JifenLot **jifen_spending_order(JifenAccount *account);
 extern void jifen_allocate(JifenAccount *account, JifenLot *lot, PointAmount amount);
 extern bool jifen_lots_suffice(JifenAccount *account, PointAmount amount,
 							   TimestampTz at);
@@ -468,6 +467,7 @@ extern void jifen_reinstate_taken(JifenAccount *account, const PointAmount *take
 extern void jifen_take(JifenAccount *account, const PointAmount *takes);
 extern void jifen_give_back(JifenAccount *account, JifenTaken *taken, int ntaken,
 							PointAmount amount, int64 seq);
+extern void jifen_expire_lots(JifenAccount *account, JifenLot **lots, int n, TimestampTz event_at);
 extern void jifen_expire_given(JifenAccount *account, TimestampTz event_at);
 extern void jifen_judge(JifenAccount *account, TimestampTz at);
 extern JifenEntry *jifen_extend_lot(JifenAccount *account, JifenLot *lot, PointAmount amount,
@@ -495,12 +495,10 @@ extern JifenRefusal *jifen_post_transfer(JifenAccount *account, JifenAccount *re
 
 /* lapse.c */
 extern bool jifen_is_moving(const JifenProgram *program, const ExpiryPolicy *policy);
-extern TimestampTz jifen_latest_activity(const JifenAccount *account, const JifenRule *rule);
 extern TimestampTz jifen_activity_by(JifenAccount *account, const JifenRule *rule, TimestampTz at);
 extern void jifen_wind_lot(JifenAccount *account, JifenLot *lot);
 extern void jifen_wind_lots(JifenAccount *account);
 extern TimestampTz jifen_planned_lapse(const JifenLot *lot, TimestampTz at);
-extern int	jifen_compare_lapses(const void *a, const void *b);
 extern int *jifen_order_of_taking(JifenAccount *account, const JifenTaken *taken, int ntaken,
 								  int64 seq);
 extern void jifen_post_expiry(JifenAccount *account, TimestampTz as_of);

@@ -112,8 +112,7 @@ jifen_store_so_far(JifenBatch *batch, const JifenAccount *account)
 static void
 load_history(JifenBatch *batch, JifenAccount *account, bool with_activities)
 {
-	with_activities |= account->due_at != JIFEN_NO_TIME;
-	if (account->has_history && (account->has_activities || !with_activities))
+	if (!jifen_lacks_history(account, with_activities))
 		return;
 	jifen_store_so_far(batch, account);
 	jifen_load_history(account, with_activities);
@@ -165,8 +164,10 @@ prepare_moving(JifenBatch *batch, JifenAccount *account, const JifenPosting *pos
 	if (account->due_at == JIFEN_NO_TIME ||
 		(account->due_at > posting->event_at && !jifen_is_debit(posting) && !jifen_may_give_back(posting)))
 		return;
-	jifen_load_moving_lots(&account, 1);
-	jifen_wind_lots(account);
+	if (account->has_moving_lots)
+		jifen_wind_lots(account);
+	else
+		jifen_load_moving_lots(&account, 1);
 	jifen_expire_moving(account, posting->event_at);
 }
 

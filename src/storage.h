@@ -86,6 +86,7 @@ extern void jifen_load_keys(JifenPosting **postings, int n);
 extern void jifen_find_counters(JifenPosting **reversals, int n, Datum *members);
 extern void jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entries);
 extern void jifen_load_transfer(JifenAccount *giver, int64 out_seq, JifenAccount *receiver);
+extern bool jifen_lacks_history(const JifenAccount *account, bool with_activities);
 extern void jifen_load_history(JifenAccount *account, bool with_activities);
 extern void jifen_load_for_due_holds(JifenAccount **accounts, int n, TimestampTz due);
 
