@@ -47,7 +47,7 @@ comment on column extension.accounts is 'Accounts of which lots were moved so fa
 comment on column extension.lots is 'Lots moved so far';
 comment on column extension.points is 'Points in them';
 comment on column extension.last_account is 'The accounts up to this one are done';
-comment on column extension.finished_at is 'When it was done; null: the same call goes on with it';
+comment on column extension.finished_at is 'When it was done, or undone before that; null: the same call goes on with it';
 
 select pg_extension_config_dump('extension_id_seq', '');
 select pg_extension_config_dump('extension', '');
@@ -160,12 +160,8 @@ declare
 begin
     perform jifen.require_writable('extend_expiry()');
     own_program := jifen.program_id(program);
-    if reason is null then
-        raise exception using errcode = 'null_value_not_allowed',
-            message = 'reason must not be null',
-            detail = 'An extension is journaled with its reason.',
-            hint = 'State why the points lapse later.';
-    end if;
+    perform jifen.require_reason(reason, 'State why the points lapse later.');
+    perform jifen.require_range(expiring_since, expiring_until, 'expiring_since and expiring_until');
     if octet_length(idempotency_key) not between 1 and 255 then
         raise exception using errcode = 'invalid_parameter_value',
             message = case idempotency_key when '' then 'idempotency_key must not be empty' else 'idempotency_key is too long' end,
@@ -258,11 +254,12 @@ declare
 begin
     perform jifen.require_writable('undo_extension()');
     own_program := jifen.program_id(program);
-    if num_nulls(extension_id, reason) > 0 then
+    perform jifen.require_reason(reason, 'State why the extension is undone.');
+    if extension_id is null then
         raise exception using errcode = 'null_value_not_allowed',
-            message = 'extension_id and reason must not be null',
-            detail = 'The undoing of an extension is journaled with its reason.',
-            hint = 'Give the number that extend_expiry() returned, and state why it is undone.';
+            message = 'extension_id must not be null',
+            detail = 'Extensions are undone one by one.',
+            hint = 'Give the number that extend_expiry() returned.';
     end if;
     if max_accounts <= 0 then
         raise exception using errcode = 'invalid_parameter_value',
@@ -281,6 +278,11 @@ begin
             detail = format('Program "%s" has no extension %s that could be undone.', program, extension_id),
             hint = 'The table extension lists them.';
     end if;
+    -- One that was not finished extends nobody further.
+    if members is null then
+        update jifen.extension x set finished_at = clock_timestamp()
+        where x.extension_id = undo_extension.extension_id and x.finished_at is null;
+    end if;
     select * into asked from jifen.extension x
     where x.undoes = undo_extension.extension_id and x.finished_at is null
         and x.members is not distinct from undo_extension.members
@@ -295,7 +297,7 @@ end
 $$;
 
 comment on function undo_extension(text, bigint, text, text[], integer) is
-    'Takes back what is unspent of the lots that an extension made, of these members or all, and returns the undoing: an extend entry for each lot, which lapses as it would have without the extension, at once if that has passed. With max_accounts, the same call goes on where the last one stopped, until finished_at is set. Raises JF002, JF003, 22004, 22023 for an extension that is unknown. Locks the accounts, in account order';
+    'Takes back what is unspent of the lots that an extension made, of these members or all, and returns the undoing: an extend entry for each lot, which lapses as it would have without the extension, at once if that has passed; an extension that was not finished goes no further, unless members are named. With max_accounts, the same call goes on where the last one stopped, until finished_at is set. Raises JF002, JF003, 22004, 22023 for an extension that is unknown. Locks the accounts, in account order';
 
 -- COMMIT needs a procedure without SET and without SECURITY DEFINER, which runs
 -- with the caller's search_path: all names and operators are qualified.

@@ -42,10 +42,31 @@ begin
             detail = format('They are %s, %s and %s.', coalesce(since::text, 'null'), coalesce(until::text, 'null'), as_of),
             hint = 'Leave since and until out to have no bound.';
     end if;
+    perform jifen.require_range(since, until, 'since and until');
     noticed_by := jifen.expires_at((own.notice_days || ' days')::jifen.expiry_policy, preview_policy.as_of, own.time_zone);
     return query
-    with open as materialized (
-        select l.account_id, l.remaining::bigint as points, l.expires_at, l.notice_days, a.opened_at, c.counts_from,
+    with booked as (
+        -- What has been booked as lapsed since as_of and nobody gave back.
+        select x.account_id, x.lot_seq as seq, sum(x.amount::bigint) as points, min(b.event_at) as expires_at
+        from jifen.entry b
+        join jifen.account a on a.account_id = b.account_id
+        join jifen.entry m on m.account_id = b.account_id and (m.seq = b.seq or m.reverses_seq = b.seq)
+        join jifen.allocation x on x.account_id = m.account_id and x.seq = m.seq
+        where preview_policy.as_of < now() and a.program_id = own.program_id
+            and b.kind = 'expire' and b.event_at > preview_policy.as_of
+        group by x.account_id, x.lot_seq, b.seq
+        having sum(x.amount::bigint) > 0
+    ),
+    unspent as (
+        select l.account_id, l.seq, l.remaining::bigint as points, l.expires_at, l.lapses_at, l.notice_days, l.noticed_at
+        from jifen.open_lot l
+        where l.program_id = own.program_id and l.lapses_at > preview_policy.as_of
+        union all
+        select b.account_id, b.seq, b.points, b.expires_at, b.expires_at, null, null
+        from booked b
+    ),
+    open as materialized (
+        select l.account_id, l.points, l.expires_at, l.notice_days, a.opened_at, c.counts_from,
             greatest(c.counts_from, jifen.activity_at(a, own.activity)) as active_at,
             -- Points that may not lapse without a notice do so once one of as_of has been on record for long enough.
             case
@@ -56,11 +77,10 @@ begin
             (preview_policy.since is null or c.counts_from >= preview_policy.since)
                 and (preview_policy.until is null or c.counts_from < preview_policy.until)
                 and (preview_policy.sources is null or e.source = any (preview_policy.sources)) as follows
-        from jifen.open_lot l
+        from unspent l
         join jifen.account a on a.account_id = l.account_id
         join jifen.entry e on e.account_id = l.account_id and e.seq = l.seq
         cross join lateral (select coalesce(e.issued_at, e.event_at) as counts_from) c
-        where l.program_id = own.program_id and l.lapses_at > preview_policy.as_of
     ),
     clock as materialized (
         select o.account_id, o.points, o.expires_at, o.notice_days, o.old_at,

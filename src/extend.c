@@ -20,6 +20,7 @@
 
 #include "argument.h"
 #include "batch.h"
+#include "calendar.h"
 #include "plan.h"
 #include "storage.h"
 
@@ -108,13 +109,41 @@ typedef struct Extension
 	int128		points;
 } Extension;
 
-/* The instant that is later by an interval of the local calendar. */
+/* The day that is later by an interval of days and months. */
+static int
+later_day(int day, const Interval *by)
+{
+	return jifen_add_months(day, by->month) + by->day;
+}
+
+/*
+ * The instant that is later by an interval of the local calendar.  Where a day
+ * ends, it is the end of the last day moved or, if that is later, the eve of the
+ * next day moved: a month after the end of January is the end of February, and
+ * after that of March.
+ */
 static TimestampTz
 later_by(TimestampTz at, const Interval *by, pg_tz *tz)
 {
-	Datum		zone = CStringGetTextDatum(pg_get_timezone_name(tz));
-	Datum		local = DirectFunctionCall2(timestamptz_zone, zone, TimestampTzGetDatum(at));
+	Datum		zone;
+	Datum		local;
+	TimestampTz end;
+	int			day;
 
+	if (by->time == 0 && jifen_local_day(at - 1, tz, &day) &&
+		jifen_day_end(day, tz, &end) && end == at)
+	{
+		if (jifen_day_end(Max(later_day(day, by), later_day(day + 1, by) - 1), tz, &end))
+			return end;
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("expiry out of range"),
+				 errdetail("Points that lapse at %s would do so after the last timestamp that there is.",
+						   timestamptz_to_str(at)),
+				 errhint("Give a shorter by_interval, or until => 'infinity'.")));
+	}
+	zone = CStringGetTextDatum(pg_get_timezone_name(tz));
+	local = DirectFunctionCall2(timestamptz_zone, zone, TimestampTzGetDatum(at));
 	local = DirectFunctionCall2(timestamp_pl_interval, local, PointerGetDatum(by));
 	return DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, zone, local));
 }
@@ -142,12 +171,14 @@ is_of_source(const Extension *extension, Datum source)
 static bool
 choose_extension(const Extension *extension, const JifenLot *lot, pg_tz *tz, TimestampTz *to)
 {
-	if (lot->due_at == DT_NOEND || !is_of_source(extension, lot->source) ||
-		(extension->expiring_since != JIFEN_NO_TIME && lot->due_at < extension->expiring_since) ||
-		(extension->expiring_until != JIFEN_NO_TIME && lot->due_at >= extension->expiring_until))
+	TimestampTz lapses_at = jifen_standing_lapse(lot);
+
+	if (lapses_at == DT_NOEND || !is_of_source(extension, lot->source) ||
+		(extension->expiring_since != JIFEN_NO_TIME && lapses_at < extension->expiring_since) ||
+		(extension->expiring_until != JIFEN_NO_TIME && lapses_at >= extension->expiring_until))
 		return false;
-	*to = extension->by ? later_by(lot->due_at, extension->by, tz) : extension->until;
-	return *to > lot->due_at;
+	*to = extension->by ? later_by(lapses_at, extension->by, tz) : extension->until;
+	return *to > lapses_at;
 }
 
 /* The place of the account's lot among the moves, which are in their order, or -1. */

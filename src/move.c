@@ -507,7 +507,7 @@ jifen_extend_lot(JifenAccount *account, JifenLot *lot, PointAmount amount,
 	Assert(lot->has_origin);
 	entry->issued_at = lot->issued_at;
 	entry->source = lot->source;
-	entry->until = lot->due_at;
+	entry->until = jifen_standing_lapse(lot);
 	jifen_allocate(account, lot, amount);
 	jifen_add_own_lot(account, entry, amount, clock, Max(event_at, lot->available_at));
 	return entry;

@@ -418,6 +418,16 @@ jifen_is_given(const JifenPosting *posting, int argument)
 	return (posting->given & argument) != 0;
 }
 
+/*
+ * When the lot lapses as things stand: by its clock alone while a notice that
+ * it waits for is not on record.
+ */
+static inline TimestampTz
+jifen_standing_lapse(const JifenLot *lot)
+{
+	return lot->lapses_at == DT_NOEND ? lot->due_at : lot->lapses_at;
+}
+
 /* Appends a copy of the element to one of the account's arrays. */
 #define JIFEN_APPEND(account, array, element) \
 	((account)->array = jifen_grown((account)->array, (account)->n##array, \

@@ -43,6 +43,10 @@ what_instead(const JifenTarget *target)
 			return "Hold the points again with hold().";
 		case JIFEN_REVERSE:
 			return "A reversal is final: post again what it undid.";
+		case JIFEN_REINSTATE:
+			return "adjust() takes points back.";
+		case JIFEN_EXTEND:
+			return "undo_extension() takes an extension back.";
 		default:
 			return "It follows from another entry: reverse that one.";
 	}

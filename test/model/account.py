@@ -91,6 +91,7 @@ class Credit:
                          else self.entry.issued_at)
     due_at = property(lambda self: self.account.lapse(self)[0])         # by its clock
     lapses_at = property(lambda self: self.account.lapse(self)[1])      # once notice is given where it must be
+    stands_until = property(lambda self: self.due_at if self.lapses_at == FOREVER else self.lapses_at)
     order = property(lambda self: (self.due_at, self.seq))
     place = property(lambda self: (self.expires_at, self.seq))          # among what a transfer or an extension writes
 
@@ -193,6 +194,14 @@ class Account:
                 ended[entry.hold_seq] = ended.get(entry.hold_seq, 0) - entry.held
         holds = [(e, e.held - ended.get(e.seq, 0)) for e in self.entries if e.kind == 'hold']
         return sorted(((e, n) for e, n in holds if n), key=lambda hold: (hold[0].until, hold[0].seq))
+
+    def unspent(self, now):
+        """What is left of which credits, with what holds give back that are overdue."""
+        left = {credit: credit.remaining() for credit in self.lots()}
+        for hold, _ in self.holds():
+            for credit, points in hold.uses if hold.until <= now else ():
+                left[credit] = left.get(credit, 0) + points
+        return left
 
     def debts(self):
         """Open debts by seq: the entry that made it and what is still owed of it."""

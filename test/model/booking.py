@@ -40,7 +40,7 @@ class Booking(Journal):
     def _extend(self, account, credit, points, terms, at, now, available_at=None, **fields):
         """Moves these points of a lot to a new one that lapses later; returns it as (credit, points)."""
         entry = self._credit(account, 'extend', at, now, points, terms, at if available_at is None else available_at,
-                             uses=[(credit, points)], until=credit.due_at, issued_at=credit.issued_at, source=credit.entry.source, **fields)
+                             uses=[(credit, points)], until=credit.stands_until, issued_at=credit.issued_at, source=credit.entry.source, **fields)
         return account.credits[entry.seq], points
 
     def _repay(self, account, given_at, lots, now):

@@ -89,8 +89,8 @@ class Checker:
                     world.agree('jobs change no answer', *(ledger.expiring(code, member, until, as_of)
                                                            for code in (program, late)), program, member,
                                 f'expiring until {show(until)} as_of {show(as_of)}')
-        if ledger.overdue(program, world.now) or ledger.overdue(late, world.now):
-            return          # their points are in no lot until that is booked
+        if any(account.debts() for code in (program, late) for _, account in ledger.overdue(code, world.now)):
+            return          # what is released repays them once that is booked
         owed = ledger.liability(world.now)
         world.agree('jobs change no answer', *(
             {month: points - lapsed for (code, month), (_, _, points, lapsed) in owed.items()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from booking import Booking
 from journal import Refused, Terms, happened
-from when import FOREVER, shifted
+from when import FOREVER, end_shifted
 
 
 @dataclass(eq=False)
@@ -22,7 +22,8 @@ class Extensions(Booking):
     def extend_expiry(self, now, program, reason, until=None, by_interval=None, members=None, sources=None,
                       expiring_since=None, expiring_until=None, idempotency_key=None, event_at=None, number=None):
         self._check(now, [program, reason], identifiers=[program], events=[event_at], key=idempotency_key)
-        if (until is None) == (by_interval is None) or reason == '':
+        if (until is None) == (by_interval is None) or reason == '' \
+                or None not in (expiring_since, expiring_until) and expiring_since >= expiring_until:
             raise Refused('22023')
         scheme = self._program(program)
         accounts = self._accounts(scheme, members)
@@ -38,11 +39,12 @@ class Extensions(Booking):
             at = max(now, account.latest()) if event_at is None else event_at
             lots = []
             for credit, left in self._unlapsed(account, at):
-                ends = until if by_interval is None else shifted(credit.due_at, by_interval, 1, scheme.time_zone) \
-                    if credit.due_at < FOREVER else FOREVER
-                if (sources is None or credit.entry.source in sources) and ends > max(credit.due_at, at) \
-                        and (expiring_since is None or credit.due_at >= expiring_since) \
-                        and (expiring_until is None or credit.due_at < expiring_until):
+                stands = credit.stands_until
+                ends = until if by_interval is None else end_shifted(stands, by_interval, scheme.time_zone) \
+                    if stands < FOREVER else FOREVER
+                if (sources is None or credit.entry.source in sources) and ends > max(stands, at) \
+                        and (expiring_since is None or stands >= expiring_since) \
+                        and (expiring_until is None or stands < expiring_until):
                     lots.append((credit, left, ends))
             self._move_lots(account, made, lots, at, now, {'reason': reason, 'reference': f'extension {made.extension_id}'})
         self.put(scheme.extensions, made.extension_id, made)
@@ -104,6 +106,8 @@ class Extensions(Booking):
                   event_at=None, details=None):
         """Gives back what lapsed last first, of what lapsed within these bounds; returns the reinstate entries."""
         self._check(now, [program, member, reason], [amount], [program, member], [event_at])
+        if reason == '' or None not in (lapsed_since, lapsed_until) and lapsed_since >= lapsed_until:
+            raise Refused('22023')
         account = self.account(program, member)
         self._must_be(account, 'open')
         at = max(now, account.latest()) if event_at is None else event_at

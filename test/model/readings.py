@@ -77,13 +77,12 @@ class Readings(Booking):
         found = {}
         for program in self.programs.values():
             for account in program.accounts.values():
-                for credit in account.lots():
+                for credit, left in account.unspent(now).items():
                     month = None
                     if credit.due_at < FOREVER:
                         last = to_datetime(credit.due_at - 1, zone(program.time_zone))
                         month = last.date().replace(day=1)
                     members, lots, points, lapsed = found.get((program.code, month), (set(), 0, 0, 0))
-                    left = credit.remaining()
                     found[program.code, month] = (members | {account.member}, lots + 1, points + left,
                                                   lapsed + left * (credit.lapses_at <= now))
         return {key: (len(members), *sums) for key, (members, *sums) in found.items()}

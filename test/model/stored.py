@@ -19,8 +19,9 @@ def check_account(world, program, account, found, after=0):
                          c.rule and c.counts_from, c.policy))) for c in lots], found['lots'], program, member)
     names = ('seq', 'available_at', 'remaining', 'expires_at', 'lapses_at', 'notice_days', 'noticed_at')
     world.agree_rows('when open lots lapse', names, [
-        dict(zip(names, (c.seq, c.available_at, c.remaining(), c.due_at, c.lapses_at, c.rule and c.rule.notice_days,
-                         noticed_at(c, c.due_at) if waits(c) else None))) for c in sorted(lots, key=lambda c: c.seq)], found['open'],
+        dict(zip(names, (c.seq, c.available_at, left, c.due_at, c.lapses_at, c.rule and c.rule.notice_days,
+                         noticed_at(c, c.due_at) if waits(c) else None)))
+        for c, left in sorted(account.unspent(world.now).items(), key=lambda part: part[0].seq)], found['open'],
         program, member)
     check_due(world, program, account, found['account']['due_at'])
     check_notices(world, program, account, found)

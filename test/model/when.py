@@ -102,3 +102,18 @@ def shifted(at, window, direction, time_zone):
     else:
         local = add_months(local, length * (12 if unit.startswith('year') else 1))
     return max(from_datetime(local.replace(tzinfo=zone(time_zone), fold=fold)) for fold in (0, 1))
+
+
+@lru_cache(maxsize=None)
+def end_shifted(at, window, time_zone):
+    """When what lapses at that time does, that much later.
+
+    The end of a day moves to the end of that day moved or, if later, to that of the eve of the next day moved.
+    """
+    count, unit = window.split()
+    days, months = (int(count), 0) if unit.startswith('day') else (0, int(count) * (12 if unit.startswith('year') else 1))
+    last = local_day(at - 1, time_zone)
+    if midnight_after(last, time_zone) != at:
+        return shifted(at, window, 1, time_zone)
+    last, following = (add_months(day, months) + timedelta(days=days) for day in (last, last + timedelta(days=1)))
+    return midnight_after(max(last, following - timedelta(days=1)), time_zone)

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(103);
+select plan(113);
 \ir books.psql
 \ir clocks.psql
 
@@ -98,8 +98,8 @@ begin
 end
 $$;
 select is(pg_temp.done(extend_expiry('london', 'clamp', by_interval => '1 month', event_at => '2026-02-01')), '1 2 3', 'by a month');
-select is(pg_temp.stands('london', 'dan'), array['3: 1 until 2027-02-28 00:00', '4: 2 until 2027-03-28 02:30'],
-    'the last day of a shorter month, and an hour later where the clock jumps over it');
+select is(pg_temp.stands('london', 'dan'), array['3: 1 until 2027-03-01 00:00', '4: 2 until 2027-03-28 02:30'],
+    'to the end of the last day of a shorter month, and an hour later where the clock jumps over it');
 
 -- Activity goes on to move a moving lot that was extended, from its new floor.
 do $$begin perform redeem('p', 'cat', 40, event_at => '2026-05-10 12:00+05:45'); end$$;
@@ -264,8 +264,11 @@ select is(pg_temp.refused('select ' || call), message, call) from (values
     ($$extend_expiry('p', 'r', until => '2030-01-01', members => '{ann,zoe}')$$, 'JF003 unknown member "zoe"'),
     ($$extend_expiry('p', 'r', until => '2030-01-01', members => array['ann', null])$$, '22004 members must not contain null'),
     ($$undo_extension('nowhere', 1, 'r')$$, 'JF002 unknown program "nowhere"'),
-    ($$undo_extension('p', null, 'r')$$, '22004 extension_id and reason must not be null'),
-    ($$undo_extension('p', 1, null)$$, '22004 extension_id and reason must not be null'),
+    ($$undo_extension('p', null, 'r')$$, '22004 extension_id must not be null'),
+    ($$undo_extension('p', 1, null)$$, '22004 reason must not be null'),
+    ($$undo_extension('p', 1, '')$$, '22023 reason must not be empty'),
+    ($$extend_expiry('p', '', by_interval => '1 day')$$, '22023 reason must not be empty'),
+    ($$extend_expiry('p', 'r', by_interval => '1 day', expiring_since => '2027-02-01', expiring_until => '2027-01-01')$$, '22023 expiring_since and expiring_until are the wrong way round'),
     ($$undo_extension('p', 0, 'r')$$, '22023 no such extension'),
     ($$undo_extension('u', (select min(extension_id) from extension where program_id = program_id('v')), 'r')$$, '22023 no such extension'),
     ($$undo_extension('v', (select extension_id from extension where program_id = program_id('v') and undoes is not null), 'r')$$, '22023 no such extension'),
@@ -289,6 +292,53 @@ select is(array(select concat_ws(' ', m, b.available) from unnest(array['booked'
     'booked or not');
 select is((select a.balance::bigint from account a where a.account_id = account_id('late', 'closed')), 0::bigint, 'but of a closed account nothing');
 select is(pg_temp.done(extend_expiry('late', 'too late', until => '2024-06-01', event_at => '2024-05-01')), '0 0 0', 'what had lapsed by then is not');
+
+-- ---------- by days and months of the calendar ----------
+
+do $$
+begin
+    perform create_program('shanghai', time_zone => 'Asia/Shanghai', auto_open => true);
+    perform create_program('santiago', time_zone => 'America/Santiago', auto_open => true);
+    perform earn('shanghai', 'ann', 1, event_at => '2026-01-10', expiry => 'on 2027-01-27');
+    perform earn('shanghai', 'ann', 2, event_at => '2026-01-10', expiry => 'on 2027-01-28');
+    perform earn('shanghai', 'ann', 3, event_at => '2026-01-10', expiry => 'on 2027-01-31');
+    perform earn('shanghai', 'ann', 4, event_at => '2026-01-10', expiry => 'on 2027-02-28');
+    perform earn('santiago', 'ann', 5, event_at => '2026-01-10', expiry => 'on 2027-09-04');    -- midnight is skipped
+    perform extend_expiry(p, 'month', by_interval => '1 month', event_at => '2026-02-01') from unnest(array['shanghai', 'santiago']) p;
+end
+$$;
+select is(array(select l.remaining || ' ' || (l.expires_at at time zone p.time_zone) from open_lot l join program p using (program_id)
+        where p.code in ('shanghai', 'santiago') order by l.remaining),
+    array['1 2027-02-28 00:00:00', '2 2027-03-01 00:00:00', '3 2027-03-01 00:00:00', '4 2027-04-01 00:00:00', '5 2027-10-05 00:00:00'],
+    'to the end of the same day of the month, of the last one, and of the last after the last');
+
+-- ---------- what waits for a notice lapses when that lets it ----------
+
+do $$
+begin
+    perform create_program('told', expiry => '1 month', notice_days => 10, auto_open => true);
+    perform earn('told', member, 100, event_at => '2025-06-01') from unnest(array['ann', 'bob']) member;
+    perform record_notice('told', 'ann', 'sms', window_days => 30, sent_at => current_date - 5);
+end
+$$;
+select is(pg_temp.done(extend_expiry('told', 'sooner', until => current_date + 3, members => '{ann}')), '0 0 0', 'by the notice it lapses later already');
+select is(pg_temp.done(extend_expiry('told', 'month', by_interval => '40 days', members => '{ann}', expiring_since => current_date + 1)), '1 1 100', 'its date is that of the notice');
+select is(array(select e.until::date - current_date || ' ' || (e.expires_at::date - current_date) from entry e
+        join account a using (account_id) join program p using (program_id) where p.code = 'told' and e.kind = 'extend'), array['6 46'], 'from which it is extended');
+select is(pg_temp.done(extend_expiry('told', 'now', until => current_date + 3, members => '{bob}')), '1 1 100', 'without a notice it is past its date');
+
+-- ---------- undone before it was finished ----------
+
+do $$
+begin
+    perform create_program('half', expiry => '6 months', auto_open => true);
+    perform earn('half', 'm' || i, 10, event_at => now() - interval '10 days') from generate_series(1, 4) i;
+    perform extend_expiry('half', 'mistake', until => '2030-01-01', idempotency_key => 'h', max_accounts => 2);
+    perform undo_extension('half', (select x.extension_id from extension x join program p using (program_id) where p.code = 'half'), 'stop');
+end
+$$;
+select is(pg_temp.done(extend_expiry('half', 'mistake', until => '2030-01-01', idempotency_key => 'h')), '2 2 20', 'the key gets what it did');
+select is((select count(*) from open_lot l join program p using (program_id) where p.code = 'half' and l.expires_at >= '2030-01-01'), 0::bigint, 'and it goes no further');
 
 -- ---------- undone after an activity that would have come too late ----------
 

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(55);
+select plan(58);
 
 -- Rows in short: month (+ for what would lapse at once), members lots points = value, > the same under the policy.
 create function pg_temp.preview(program text, policy expiry_policy, since timestamptz default null, until timestamptz default null,
@@ -200,7 +200,15 @@ select set_eq(format('select month, at_once, members, lots, points, value, new_m
                     when s.expires_at <= %3$L then date_trunc('month', timestamptz %3$L at time zone p.time_zone)
                     else date_trunc('month', (s.expires_at - interval '1 microsecond') at time zone p.time_zone) end::date as month,
                 s.expires_at <= %3$L as at_once
-            from lot l join program p using (program_id) join account a using (account_id)
+            from (
+                select account_id, seq, expires_at, remaining::bigint from lot
+                union all
+                select x.account_id, x.lot_seq, c.expires_at, sum(x.amount::bigint)
+                from entry b join allocation x using (account_id, seq) join entry c on c.account_id = x.account_id and c.seq = x.lot_seq
+                where b.kind in ('expire', 'reinstate') and b.event_at > %3$L
+                group by 1, 2, 3 having sum(x.amount::bigint) > 0
+            ) l
+            join account a using (account_id) join program p using (program_id)
             join entry e on e.account_id = l.account_id and e.seq = l.seq,
             lateral (select false, l.expires_at union all select true, expires_at(%2$L, coalesce(e.issued_at, e.event_at), p.time_zone, a.opened_at)) s (is_new, expires_at)
             where p.code = %1$L and l.expires_at > %3$L)
@@ -214,11 +222,26 @@ select set_eq(format('select month, at_once, members, lots, points, value, new_m
     format('%s, %s as of %s', code, policy, as_of))
 from (values ('tea', '18 months end of half', '2024-06-15'), ('air', '1 year', '2024-12-31'), ('Pacific/Apia', 'end of september', '2023-09-01'), ('America/Sao_Paulo', '90 days', '2023-07-01 03:00+00')) v (code, policy, as_of);
 
+-- ---------- whether or not expiry has been booked since ----------
+
+do $$
+begin
+    perform create_program(p, expiry => '1 month', auto_open => true) from unnest(array['booked', 'not']) p;
+    perform earn(p, 'ann', 100, event_at => '2026-01-01') from unnest(array['booked', 'not']) p;
+    perform earn(p, 'bob', 50, event_at => '2025-12-01') from unnest(array['booked', 'not']) p;
+    perform expire_batch('booked');
+end
+$$;
+select is(pg_temp.preview('booked', '1 year', as_of => '2026-01-15'), array['2026-02: 1 1 100 = - > 0 0 0 = -', '2027-01: 0 0 0 = - > 1 1 100 = -'],
+    'what has lapsed since as of is told of');
+select is(pg_temp.preview('not', '1 year', as_of => '2026-01-15'), pg_temp.preview('booked', '1 year', as_of => '2026-01-15'), 'booked or not');
+
 -- ---------- edges ----------
 
 do $$begin perform create_program('empty'); end$$;
 select is_empty($$select preview_policy('empty', '1 year')$$, 'no points, no rows');
 select throws_ok($$select preview_policy('nowhere', '1 year')$$, 'JF002', null, 'an unknown program');
+select throws_ok($$select preview_policy('tea', 'never', since => '2024-02-01', until => '2024-02-01')$$, '22023', 'since and until are the wrong way round', 'no time at all');
 select throws_ok($$select preview_policy('tea', null)$$, '22004', 'policy and as_of must not be null', 'no policy');
 select throws_ok($$select preview_policy('tea', 'never', as_of => null)$$, '22004', 'policy and as_of must not be null', 'no instant');
 select throws_ok(format('select preview_policy(''tea'', ''never'', %s => ''infinity'')', argument), '22023', 'since, until and as_of must be finite', argument || ': no bound is null')

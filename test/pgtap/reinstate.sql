@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(43);
+select plan(50);
 \ir books.psql
 \ir clocks.psql
 
@@ -120,6 +120,24 @@ select is((pg_temp.refusal('select ' || call)).state || ' ' || (pg_temp.refusal(
     ($$reinstate('gone', 'new', 'r', amount => 1)$$, 'JF006 more reinstated than has lapsed')) v (call, message);
 select is(array(select r from reinstate('gone', 'new', 'r') r), array[]::entry[], 'of nothing, nothing');
 select is(array(select r from reinstate('gone', 'bob', 'r', event_at => '2026-01-30 23:59+00') r), array[]::entry[], 'nor of what lapsed later');
+
+-- ---------- once by key ----------
+
+do $$
+begin
+    perform create_program('key', expiry => '1 month', auto_open => true);
+    perform earn('key', 'ann', 30, event_at => '2024-01-10');
+    perform earn('key', 'ann', 20, event_at => '2024-03-10');
+end
+$$;
+create temp table once as select * from reinstate('key', 'ann', 'why', 40, idempotency_key => 'k');
+select is(array(select o.amount || ' ' || o.idempotency_key from once o order by o.seq), array['20 k', '20 k #2'], 'what it took');
+select set_eq($$select seq from reinstate('key', 'ann', 'why', 40, idempotency_key => 'k')$$, 'select seq from once', 'is returned once more');
+select is((select b.available from balance('key', 'ann') b)::bigint, 40::bigint, 'and nothing else happens');
+select throws_ok($$select reinstate('key', 'ann', 'why', 39, idempotency_key => 'k')$$, 'JF005', null, 'another amount is another request');
+select throws_ok($$select reinstate('key', 'ann', 'because', 40, idempotency_key => 'k')$$, 'JF005', null, 'so is another reason');
+select throws_ok($$select reinstate('key', 'ann', 'why', lapsed_since => '2024-02-01', lapsed_until => '2024-01-01')$$, '22023', null, 'bounds have an order');
+select throws_ok($$select reinstate('key', 'ann', '')$$, '22023', 'reason must not be empty', 'a reason says something');
 
 select is(pg_temp.breaches() || pg_temp.unsound(), array[]::text[], 'and all of it adds up');
 

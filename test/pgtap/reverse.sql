@@ -572,8 +572,8 @@ from (values
     (1, 'owe', 2, 'hold', '"release() ends a hold."'),
     (2, 'owe', 3, 'release', '"Hold the points again with hold()."'),
     (3, 'owe', 6, 'repay', '"It follows from another entry: reverse that one."'),
-    (4, 'half', 4, 'reinstate', '"It follows from another entry: reverse that one."'),
-    (5, 'half', 5, 'extend', '"It follows from another entry: reverse that one."'),
+    (4, 'half', 4, 'reinstate', '"adjust() takes points back."'),
+    (5, 'half', 5, 'extend', '"undo_extension() takes an extension back."'),
     (6, 'p', 4, 'reverse', '"A reversal is final: post again what it undid."'),
     (7, 'forgive', 3, 'adjust', '"A debt that was forgiven can be taken back with adjust()."')) v (n, p, seq, kind, hint) order by n;
 select throws_ok(format('select reverse(''owe'', ''ann'', %s)', seq), '22023', 'no such entry', format('nor is there an entry %s', seq)) from unnest(array[0, 7, -1, 9223372036854775807]) seq;
