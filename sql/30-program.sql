@@ -20,6 +20,9 @@ create table program (
     notice_days integer,
     rule_no smallint not null,
     created_at timestamptz not null default now(),
+    late_postings text not null,
+    closed_until timestamptz,
+    booked_from timestamptz not null default clock_timestamp(),
     constraint program_code_length check (length(code) between 1 and 256),
     constraint program_currency_code check (currency ~ '^[A-Z]{3}$'),
     constraint program_point_value_range check (point_value >= 0 and point_value < 'Infinity'),
@@ -30,7 +33,8 @@ create table program (
     constraint program_overdraft_limit_of_debt check (overdraft_limit is null or overdraft = 'debt'),
     constraint program_activity_known check (cardinality(activity) > 0 and activity <@ array['earn', 'redeem', 'adjust',
         'hold', 'capture', 'transfer_out', 'transfer_in', 'import']),
-    constraint program_notice_days_range check (notice_days between 1 and 3650)
+    constraint program_notice_days_range check (notice_days between 1 and 3650),
+    constraint program_late_postings_known check (late_postings in ('refuse', 'book'))
 );
 
 comment on table program is 'Points currencies: the rules that new credits follow';
@@ -50,6 +54,9 @@ comment on column program.activity is 'Kinds of entry that count as the member''
 comment on column program.notice_days is 'Days for which a notice must have been on record before points lapse; null: none is needed';
 comment on column program.rule_no is 'The latest of its expiry_rule';
 comment on column program.created_at is 'When the program was created';
+comment on column program.late_postings is 'What happens to postings of a time that is closed: refuse, or book in the open period';
+comment on column program.closed_until is 'Before this business time the books are closed; null: nowhere';
+comment on column program.booked_from is 'No entry still to come has an earlier posted_at';
 
 create table expiry_rule (
     program_id integer not null,
@@ -157,6 +164,12 @@ begin
             detail = format('It is %s.', program.notice_days),
             hint = 'Give from 1 to 3650 days, or leave it out where no notice is needed.';
     end if;
+    if program.late_postings not in ('refuse', 'book') then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = format('invalid late_postings "%s"', program.late_postings),
+            detail = 'It says what happens to postings of a time that is closed.',
+            hint = 'Use refuse or book.';
+    end if;
     -- These raise 22023 for an unknown zone.
     perform jifen.expires_at(program.expiry, now(), program.time_zone, now());
     perform jifen.expires_at(program.return_grace, now(), program.time_zone, now());
@@ -192,7 +205,8 @@ create function create_program(
     overdraft_limit point_amount default null,
     return_grace expiry_policy default null,
     activity text[] default '{earn,redeem,hold,capture,transfer_out}',
-    notice_days integer default null
+    notice_days integer default null,
+    late_postings text default 'refuse'
 ) returns program
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
@@ -201,21 +215,21 @@ declare
     created jifen.program;
 begin
     perform jifen.require_writable('create_program()');
-    if num_nulls(code, time_zone, expiry, auto_open, tier_window, overdraft, activity) > 0 then
+    if num_nulls(code, time_zone, expiry, auto_open, tier_window, overdraft, activity, late_postings) > 0 then
         raise exception using errcode = 'null_value_not_allowed',
             message = 'an argument of create_program() must not be null',
-            detail = 'code, time_zone, expiry, auto_open, tier_window, overdraft and activity need values.',
+            detail = 'code, time_zone, expiry, auto_open, tier_window, overdraft, activity and late_postings need values.',
             hint = 'Leave an argument out to get its default.';
     end if;
     created := row(null, code, coalesce(name, code), time_zone, expiry, currency, point_value,
-        auto_open, tier_window, overdraft, overdraft_limit, return_grace, activity, notice_days, 1, now())::jifen.program;
+        auto_open, tier_window, overdraft, overdraft_limit, return_grace, activity, notice_days, 1, now(), late_postings, null, null)::jifen.program;
     created := jifen.check_program(created);
     insert into jifen.program (code, name, time_zone, expiry, currency, point_value, auto_open, tier_window,
-        overdraft, overdraft_limit, return_grace, activity, notice_days, rule_no)
+        overdraft, overdraft_limit, return_grace, activity, notice_days, rule_no, late_postings)
     values (created.code, created.name, created.time_zone, created.expiry, created.currency,
         created.point_value, created.auto_open, created.tier_window,
         created.overdraft, created.overdraft_limit, created.return_grace,
-        created.activity, created.notice_days, created.rule_no)
+        created.activity, created.notice_days, created.rule_no, created.late_postings)
     on conflict on constraint program_code_key do nothing
     returning * into created;
     if not found then
@@ -229,7 +243,7 @@ begin
 end
 $$;
 
-comment on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], integer) is
+comment on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], integer, text) is
     'Creates a program and returns it. Raises 42710 if its code is taken, 22023 or 22004 for a bad argument. Locks nothing else';
 
 create function program_id(program text) returns integer
@@ -254,7 +268,8 @@ create function alter_program(
     return_grace expiry_policy default null,
     unset text[] default null,
     activity text[] default null,
-    notice_days integer default null
+    notice_days integer default null,
+    late_postings text default null
 ) returns program
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
@@ -279,6 +294,7 @@ begin
     altered.return_grace := coalesce(return_grace, altered.return_grace);
     altered.activity := coalesce(activity, altered.activity);
     altered.notice_days := coalesce(notice_days, altered.notice_days);
+    altered.late_postings := coalesce(late_postings, altered.late_postings);
     if not (unset <@ array['currency', 'point_value', 'overdraft_limit', 'return_grace', 'notice_days']) then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'a rule that cannot be unset',
@@ -315,17 +331,18 @@ begin
         auto_open = altered.auto_open, tier_window = altered.tier_window,
         overdraft = altered.overdraft, overdraft_limit = altered.overdraft_limit,
         return_grace = altered.return_grace, activity = altered.activity,
-        notice_days = altered.notice_days, rule_no = altered.rule_no
+        notice_days = altered.notice_days, rule_no = altered.rule_no,
+        late_postings = altered.late_postings
     where p.program_id = altered.program_id;
     return altered;
 end
 $$;
 
-comment on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], text[], integer) is
+comment on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], text[], integer, text) is
     'Changes the rules that new credits follow and returns the program; null leaves a rule as it is, and unset names those of currency, point_value, overdraft_limit, return_grace and notice_days that shall be null. Existing lots keep the rules that they were credited under. Raises JF002 if unknown, else as create_program(). Locks the program''s row against other changes of it; postings do not wait';
 
 revoke all on function program_id(text) from public;
 revoke all on function check_program(program) from public;
 revoke all on function record_expiry_rule(program) from public;
-revoke all on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], integer) from public;
-revoke all on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], text[], integer) from public;
+revoke all on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], integer, text) from public;
+revoke all on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], text[], integer, text) from public;

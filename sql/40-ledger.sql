@@ -23,6 +23,8 @@ create table entry (
     rule_no smallint,
     kind text collate "C" not null,
     source text,
+    funder text,
+    partner text,
     reference text,
     reason text,
     idempotency_key text collate "C",
@@ -39,6 +41,8 @@ create table entry (
 create index entry_reverses on entry (account_id, reverses_seq) where reverses_seq is not null;
 create index entry_ends_hold on entry (account_id, hold_seq) where hold_seq is not null;
 create index entry_concerns_debt on entry (account_id, debt_seq) where debt_seq is not null;
+-- Where the entries of a time of booking stand, in a few bytes for each 32 pages.
+create index entry_posted on entry using brin (posted_at) with (pages_per_range = 32);
 -- The key itself is compared in the row: the index keeps eight bytes of it.
 create index entry_key on entry (account_id, hashtextextended(idempotency_key, 0)) where idempotency_key is not null;
 
@@ -64,7 +68,9 @@ comment on column entry.qualifying is 'Points that count towards a tier, signed'
 comment on column entry.given is 'Of a posting with a key: which optional arguments the caller gave, as bits';
 comment on column entry.rule_no is 'Of a credit whose expiry can move: the expiry_rule that it keeps to';
 comment on column entry.kind is 'earn, redeem, expire, adjust, hold, capture, release, reverse, transfer_out, transfer_in, import, reinstate, repay or extend';
-comment on column entry.source is 'Channel by which the points were earned';
+comment on column entry.source is 'Channel by which the points were earned or spent';
+comment on column entry.funder is 'Of a credit: who pays for the points, null for the issuer';
+comment on column entry.partner is 'Of a redemption or a capture: who supplies what the points were spent on, null for the issuer';
 comment on column entry.reference is 'The caller''s document, such as an order number';
 comment on column entry.reason is 'Why, where the caller stated it';
 comment on column entry.idempotency_key is 'The caller''s key of the posting, unique in the account';
@@ -84,6 +90,7 @@ create table lot (
     rule_no smallint,
     counts_from timestamptz,
     expiry expiry_policy,
+    pending_until timestamptz,
     primary key (account_id, expires_at, seq),
     constraint lot_remaining_positive check (remaining > 0),
     constraint lot_rule_whole check ((rule_no is null) = (counts_from is null))
@@ -94,6 +101,8 @@ create table lot (
 -- touches, and one batch goes on where another left off.
 create index lot_due on lot (program_id, expires_at, account_id) where rule_no is null and expires_at < 'infinity';
 create index lot_moving on lot (account_id) where rule_no is not null;
+create index lot_pending on lot (program_id, pending_until) where pending_until is not null;
+
 
 comment on table lot is 'What is unspent of each credit; a lot that is used up is deleted';
 comment on column lot.account_id is 'Account';
@@ -104,6 +113,7 @@ comment on column lot.remaining is 'Points left';
 comment on column lot.program_id is 'Program of the account';
 comment on column lot.rule_no is 'The expiry_rule that the lot keeps to, if its expiry can move: by the member''s activity, or for want of a notice';
 comment on column lot.counts_from is 'With a rule_no: when its points were issued';
+comment on column lot.pending_until is 'available_at, where that was to come when the row was written; else null';
 comment on column lot.expiry is 'With a rule_no: its policy, null if expires_at alone counts';
 
 create table allocation (

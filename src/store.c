@@ -252,6 +252,8 @@ entry_values(const JifenAccount *account, const JifenEntry *entry, Datum actor,
 	nulls[Anum_entry_rule_no - 1] = entry->rule == NULL;
 	values[Anum_entry_kind - 1] = CStringGetTextDatum(jifen_kind_name(entry->kind));
 	set_optional(values, nulls, Anum_entry_source, entry->source);
+	set_optional(values, nulls, Anum_entry_funder, (Datum) 0);
+	set_optional(values, nulls, Anum_entry_partner, (Datum) 0);
 	set_optional(values, nulls, Anum_entry_reference, posting->reference);
 	set_optional(values, nulls, Anum_entry_reason,
 				 entry->reason ? CStringGetTextDatum(entry->reason) : posting->reason);
@@ -341,6 +343,8 @@ add_lot_row(Rows *rows, const JifenAccount *account, const JifenLot *lot)
 	values[Anum_lot_counts_from - 1] = TimestampTzGetDatum(lot->counts_from);
 	nulls[Anum_lot_counts_from - 1] = lot->rule == NULL;
 	set_optional(values, nulls, Anum_lot_expiry, PointerGetDatum(lot->rule ? lot->expiry : NULL));
+	set_time(values, nulls, Anum_lot_pending_until,
+			 lot->available_at > GetCurrentTransactionStartTimestamp() ? lot->available_at : JIFEN_NO_TIME);
 	add_row(rows, values, nulls);
 }
 

@@ -56,6 +56,8 @@ enum
 	Anum_entry_rule_no,
 	Anum_entry_kind,
 	Anum_entry_source,
+	Anum_entry_funder,
+	Anum_entry_partner,
 	Anum_entry_reference,
 	Anum_entry_reason,
 	Anum_entry_idempotency_key,
@@ -78,7 +80,8 @@ enum
 	Anum_lot_rule_no,
 	Anum_lot_counts_from,
 	Anum_lot_expiry,
-	Natts_lot = Anum_lot_expiry
+	Anum_lot_pending_until,
+	Natts_lot = Anum_lot_pending_until
 };
 
 enum
