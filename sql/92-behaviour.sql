@@ -71,39 +71,59 @@ comment on column tier_summary_rule.tier_window is 'The program''s tier_window';
 comment on column tier_summary_rule.thresholds is 'Thresholds of its tiers, the lowest first';
 
 -- Entries booked from since on, null for all, and before until, null for no
--- end, with all that was booked before on the same accounts. Plain SQL without
--- settings, which the planner puts in place of the call: one of the branches is
--- gone by then.
-create function history_of_changed(since timestamptz, until timestamptz)
-returns table (account_id bigint, program_id integer, time_zone text, tier_window interval, seq bigint, kind text, amount numeric,
-    event_at timestamptz, qualifying bigint, reverses_seq bigint, is_new boolean)
+-- end, with what was booked before on the same accounts and happened within a
+-- month of them or, by_window, within the program's tier_window before them:
+-- all that the answers for those months, or since then, depend on. Months and
+-- days are not always as long, but never differ by four days.
+--
+-- Plain SQL without settings, which the planner puts in place of the call: one
+-- of the branches is gone by then.
+create function history_of_changed(since timestamptz, until timestamptz, by_window boolean)
+returns table (account_id bigint, program_id integer, time_zone text, tier_window interval, kind text, event_at timestamptz,
+    qualifying bigint, is_new boolean, was_before boolean)
 language sql stable parallel safe
 begin atomic
-    select e.account_id, p.program_id, p.time_zone, p.tier_window, e.seq, e.kind::text, e.amount::numeric, e.event_at,
-        e.qualifying::bigint, e.reverses_seq, true
+    select e.account_id, p.program_id, p.time_zone, p.tier_window, e.kind::text, e.event_at, e.qualifying::bigint, true, false
     from entry e
     join account a on a.account_id = e.account_id
     join program p on p.program_id = a.program_id
     where history_of_changed.since is null and (history_of_changed.until is null or e.posted_at < history_of_changed.until)
     union all
-    select e.account_id, p.program_id, p.time_zone, p.tier_window, e.seq, e.kind::text, e.amount::numeric, e.event_at,
-        e.qualifying::bigint, e.reverses_seq, e.posted_at >= history_of_changed.since
+    select e.account_id, c.program_id, c.time_zone, c.tier_window, e.kind::text, e.event_at, e.qualifying::bigint,
+        e.posted_at >= history_of_changed.since, c.was_before
     from (
-        select distinct c.account_id from entry c
-        where history_of_changed.since is not null and c.posted_at >= history_of_changed.since
-            and (history_of_changed.until is null or c.posted_at < history_of_changed.until)
+        select c.account_id, p.program_id, p.time_zone, p.tier_window, b.from_at,
+            case when not history_of_changed.by_window then c.last_at + interval '32 days' else 'infinity' end as to_at,
+            -- nothing else of what is left out matters
+            history_of_changed.by_window and exists (
+                select from entry o
+                where o.account_id = c.account_id and o.posted_at < history_of_changed.since and o.event_at < b.from_at
+            ) as was_before
+        from (
+            select c.account_id, min(c.event_at) as first_at, max(c.event_at) as last_at
+            from entry c
+            where history_of_changed.since is not null and c.posted_at >= history_of_changed.since
+                and (history_of_changed.until is null or c.posted_at < history_of_changed.until)
+            group by c.account_id
+        ) c
+        cross join lateral (select a.program_id from account a where a.account_id = c.account_id offset 0) a
+        join program p on p.program_id = a.program_id
+        cross join lateral (
+            select c.first_at - case when history_of_changed.by_window then p.tier_window + interval '4 days' else interval '32 days' end as from_at
+        ) b
+        offset 0
     ) c
-    cross join lateral (select a.program_id from account a where a.account_id = c.account_id offset 0) a
-    join program p on p.program_id = a.program_id
     cross join lateral (
-        select e.* from entry e
-        where e.account_id = c.account_id and (history_of_changed.until is null or e.posted_at < history_of_changed.until)
+        select e.account_id, e.kind, e.event_at, e.qualifying, e.posted_at
+        from entry e
+        where e.account_id = c.account_id and e.event_at >= c.from_at and e.event_at <= c.to_at
+            and (history_of_changed.until is null or e.posted_at < history_of_changed.until)
         offset 0
     ) e;
 end;
 
-comment on function history_of_changed(timestamptz, timestamptz) is
-    'Entries posted from since on, null: all, and before until, null: no end, and the earlier ones of the same accounts (is_new false). Locks nothing';
+comment on function history_of_changed(timestamptz, timestamptz, boolean) is
+    'Entries posted from since on, null: all, and before until, null: no end, and those earlier ones of the same accounts (is_new false) that what they change depends on; was_before: there are earlier ones still. by_window: of tiers, not of months. Locks nothing';
 
 create function activity_facts(since timestamptz, until timestamptz)
 returns table (program_id integer, month date, active bigint, earners bigint, redeemers bigint)
@@ -127,7 +147,7 @@ from (
         bool_or(h.kind = 'earn' and not h.is_new) as earned,
         bool_or(h.kind in ('redeem', 'capture')) as redeems,
         bool_or(h.kind in ('redeem', 'capture') and not h.is_new) as redeemed
-    from jifen.history_of_changed(activity_facts.since, activity_facts.until) h
+    from jifen.history_of_changed(activity_facts.since, activity_facts.until, false) h
     where h.kind in ('earn', 'redeem', 'hold', 'capture', 'transfer_out')
     group by h.account_id, h.program_id, 3
     having bool_or(h.is_new)
@@ -180,7 +200,8 @@ comment on function member_facts(timestamptz, timestamptz) is
 -- An entry counts from the end of the month in which it happened to that of the
 -- month before the one in which it leaves the window, as tier_for() reckons it.
 -- So the sum changes at ends of months only, and the tier with it; what was
--- reckoned of the entries before since is taken off.
+-- reckoned of the entries before since is taken off. Sums before the first new
+-- entry lack what was left out, with and without it alike.
 create function tier_facts(own_program integer, since timestamptz, until timestamptz)
 returns table (program_id integer, month date, tier_no integer, members bigint)
 language plpgsql stable parallel safe security definer rows 100
@@ -195,8 +216,8 @@ with step as (
     select h.account_id, c.month,
         sum(c.qualifying) as qualifying,
         coalesce(sum(c.qualifying) filter (where not h.is_new), 0) as old_qualifying,
-        bool_or(c.begins and not h.is_new) as is_old
-    from jifen.history_of_changed(tier_facts.since, tier_facts.until) h
+        bool_or(h.was_before or c.begins and not h.is_new) as is_old
+    from jifen.history_of_changed(tier_facts.since, tier_facts.until, true) h
     cross join lateral (
         select date_trunc('month', h.event_at at time zone h.time_zone)::date as month, coalesce(h.qualifying, 0) as qualifying, true as begins
         union all
@@ -260,9 +281,11 @@ join tier_rule r on r.program_id = s.program_id and interval_send(r.tier_window)
 comment on view tier_summary_valid is 'Programs whose tier_summary was reckoned by the rules of today';
 comment on column tier_summary_valid.program_id is 'Program';
 
+-- The memory is for the first time, when all of the journal is grouped by member.
 create function refresh_month_summaries(since timestamptz, until timestamptz) returns void
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
+set work_mem = '128MB'
 as $$
 #variable_conflict use_column
 begin
@@ -368,7 +391,7 @@ comment on function breaches_of_behaviour(integer, bigint) is
     'Breaches of the summaries of behaviour, by number of program, null: all; nothing for a single account';
 
 revoke all on function breaches_of_behaviour(integer, bigint) from public;
-revoke all on function history_of_changed(timestamptz, timestamptz) from public;
+revoke all on function history_of_changed(timestamptz, timestamptz, boolean) from public;
 revoke all on function activity_facts(timestamptz, timestamptz) from public;
 revoke all on function member_facts(timestamptz, timestamptz) from public;
 revoke all on function tier_facts(integer, timestamptz, timestamptz) from public;
