@@ -1,15 +1,19 @@
 -- redemption_estimate: what share of the points issued will be redeemed, and what consideration is allocated to them.
 
+create view currency_scale as
+select c.currency, c.scale
+from (values ('BIF', 0), ('CLP', 0), ('DJF', 0), ('GNF', 0), ('ISK', 0), ('JPY', 0), ('KMF', 0), ('KRW', 0), ('PYG', 0), ('RWF', 0),
+    ('UGX', 0), ('UYI', 0), ('VND', 0), ('VUV', 0), ('XAF', 0), ('XOF', 0), ('XPF', 0), ('BHD', 3), ('IQD', 3), ('JOD', 3), ('KWD', 3),
+    ('LYD', 3), ('OMR', 3), ('TND', 3), ('CLF', 4), ('UYW', 4)) c (currency, scale);
+
+comment on view currency_scale is 'Currencies whose minor unit has not two decimals, by ISO 4217';
+comment on column currency_scale.currency is 'Currency';
+comment on column currency_scale.scale is 'Decimals';
+
 create view program_currency as
-select p.program_id, p.code as program, p.currency, p.point_value,
-    case
-        when p.currency in ('BIF', 'CLP', 'DJF', 'GNF', 'ISK', 'JPY', 'KMF', 'KRW', 'PYG', 'RWF', 'UGX', 'UYI', 'VND', 'VUV', 'XAF',
-            'XOF', 'XPF') then 0
-        when p.currency in ('BHD', 'IQD', 'JOD', 'KWD', 'LYD', 'OMR', 'TND') then 3
-        when p.currency in ('CLF', 'UYW') then 4
-        else 2
-    end as scale
-from program p;
+select p.program_id, p.code as program, p.currency, p.point_value, coalesce(s.scale, 2) as scale
+from program p
+left join currency_scale s on s.currency = p.currency;
 
 comment on view program_currency is 'The money of each program, and to how many decimals it is booked';
 comment on column program_currency.program_id is 'Program';
@@ -246,7 +250,7 @@ begin
     unit := ('1e-' || scale)::numeric;
     units := round(transaction_price / unit);
     select sum(s.price) into total from unnest(standalone_prices) s (price);
-    if exists (select from unnest(standalone_prices) s (price) where not (s.price >= 0 and s.price < 'Infinity')) or not total > 0 then
+    if exists (select from unnest(standalone_prices) s (price) where not (s.price >= 0 and s.price < 'Infinity')) or (total > 0) is not true then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'invalid standalone_prices',
             detail = format('They are %s.', standalone_prices),
