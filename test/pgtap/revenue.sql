@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(92);
+select plan(97);
 
 -- SQLSTATE and message of a statement that must fail.
 create function pg_temp.refused(statement text) returns text
@@ -348,6 +348,25 @@ select is(pg_temp.sold('moves'), '26.00 9.75 16.25, 300 90 0 210', 'what is retu
 do $$begin perform adjust('moves', 'ann', -10, 'abuse', event_at => '2024-03-03'); end$$;
 select is(pg_temp.sold('moves'), '26.00 9.75 16.25, 300 90 10 200', 'a penalty is no redemption');
 
+-- ---------- no currency, and more redeemed than was expected ----------
+
+do $$
+begin
+    perform earn('bare', 'ann', 100, revenue => 5, event_at => '2024-01-01');
+    perform earn('bare', 'ann', 100, event_at => '2024-01-01');
+    perform record_redemption_estimate('bare', 0.4, '2024-01-01');
+    perform redeem('bare', 'ann', 30, event_at => '2024-01-02');
+end
+$$;
+select is((select row(r.revenue, r.deferred, r.currency)::text from revenue_by_day r where program = 'bare' and basis = 'happened' and day = '2024-01-02'),
+    '(3.75,1.25,)', 'a program without a currency: 30 of 40');
+select is((select row(c.expected, c.provision, c.currency)::text from cost_by_day c where program = 'bare' and basis = 'happened' and day = '2024-01-01'),
+    '(40.0,0.00,)', 'nothing is known of the cost of its free points');
+do $$begin perform redeem('bare', 'ann', 30, event_at => '2024-01-03'); end$$;
+select is(pg_temp.sold('bare'), '5.00 5.00 0.00, 100 60 0 40', 'with 60 redeemed of 40 there is nothing more to earn');
+do $$begin perform record_redemption_estimate('bare', 0.8, '2024-01-04'); end$$;
+select is(pg_temp.sold('bare'), '5.00 3.75 1.25, 100 60 0 40', 'until the estimate is corrected');
+
 -- ---------- books that are closed ----------
 
 do $$
@@ -417,6 +436,7 @@ $$;
 create temp table days as select * from revenue_by_day where program = 'any';
 select is((select count(*)::int from days d where issued <> redeemed + expired + unspent), 0, 'issued = redeemed + expired + unspent');
 select is((select count(*)::int from days d where deferred <> round(deferred, 2) or revenue <> round(revenue, 2)), 0, 'money has two decimals');
+select is((select count(*)::int from days d where recognised < 0 or deferred < 0), 0, 'neither more nor less than all is earned');
 select is((select count(*)::int from days d where expected > redeemed + unspent or expected < redeemed), 0, 'what is expected lies between what is done and what is possible');
 select results_eq($$select basis, sum(consideration), sum(revenue) from days group by basis order by basis$$,
     $$select b.basis, round(sum(e.revenue), 2), round(sum(e.revenue), 2) - deferred_revenue(program_id('any'), current_date, b.basis)
