@@ -55,6 +55,8 @@ begin
     perform record_redemption_estimate('ex52', 0.97, '2022-12-31');
 end
 $$;
+-- Statistics of tables that were empty a moment ago would make plans for nothing.
+analyze account, entry, allocation;
 select is(pg_temp.lines('ex52', '2021-03-01'), array['consideration 8676|', '2205 |8676'], 'what is allocated to points is taken off the sale and owed');
 select is(pg_temp.lines('ex52', '2021-12-01'), array['2205 4110|', 'points_revenue |4110'], 'until they are redeemed');
 select is(pg_temp.lines('ex52', '2022-07-01'), array['2205 3653|', 'points_revenue |3653'], 'at the rate that is known');
