@@ -306,6 +306,11 @@ begin
         first_redeemed_on = least(s.first_redeemed_on, excluded.first_redeemed_on),
         last_active_on = greatest(s.last_active_on, excluded.last_active_on);
 
+    insert into jifen.undone_summary as s (program_id, movement, party, day, priced_on, amount)
+    select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
+    from jifen.undone_facts(refresh_month_summaries.since, refresh_month_summaries.until) f
+    on conflict (program_id, movement, party, day, priced_on) do update set amount = s.amount + excluded.amount;
+
     -- What was reckoned by other rules is reckoned anew, from the first entry on.
     delete from jifen.tier_summary s where not exists (select from jifen.tier_summary_valid v where v.program_id = s.program_id);
     insert into jifen.tier_summary as s (program_id, month, tier_no, members)
@@ -323,12 +328,13 @@ end
 $$;
 
 comment on function refresh_month_summaries(timestamptz, timestamptz) is
-    'Adds to the summaries of behaviour the entries posted from since on, up to which they reach, null: nothing yet, and before until. For run_summary(), which holds the row of summary_state';
+    'Adds to the summaries of behaviour and of what was undone the entries posted from since on, up to which they reach, null: nothing yet, and before until. For run_summary(), which holds the row of summary_state';
 
 create function drop_month_summaries() returns void
 language sql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
+    delete from jifen.undone_summary;
     delete from jifen.activity_summary;
     delete from jifen.member_summary;
     delete from jifen.tier_summary;
@@ -336,7 +342,7 @@ as $$
 $$;
 
 comment on function drop_month_summaries() is
-    'Empties the summaries of behaviour. For drop_summaries(), which holds the row of summary_state';
+    'Empties the summaries of behaviour and of what was undone. For drop_summaries(), which holds the row of summary_state';
 
 -- Each summary beside one that is reckoned at once from all the entries that it
 -- covers. A member's account is one of all, so of a single one nothing is said.
@@ -360,6 +366,13 @@ from activity_facts(null, upto) f
 full join activity_summary s using (program_id, month)
 where (own_program is null or program_id = own_program)
     and (f.active, f.earners, f.redeemers) is distinct from (s.active, s.earners, s.redeemers);
+return query
+select null::bigint, null::bigint, 'undone_summary is what its entries add up to',
+    format('program %s, %s of %s on %s, of %s: %s', program_id, movement, party, day, priced_on, coalesce(f.amount, 0)),
+    format('%s', coalesce(s.amount, 0))
+from undone_facts(null, upto) f
+full join undone_summary s using (program_id, movement, party, day, priced_on)
+where (own_program is null or program_id = own_program) and coalesce(f.amount, 0) <> coalesce(s.amount, 0);
 return query
 select account_id, null::bigint, 'member_summary is what its entries add up to',
     format('%s earns of %s, %s redemptions of %s, days %s, %s, %s', f.earns, f.earned, f.redemptions, f.redeemed,

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(26);
+select plan(32);
 \ir books.psql
 
 create function pg_temp.told(query text) returns text[]
@@ -42,8 +42,8 @@ end
 $$;
 select is(pg_temp.told($$select month, issued, reversed, adjusted, points, unpriced, amount, commission, net, currency from settlement_by_month
         where program = 'mall' and kind = 'funder' and party = 'tea' and points <> 0 order by month$$),
-    array['(2024-01-01,1000,0,0,1000,0,20.00,2.000,22.000,CNY)', '(2024-02-01,200,300,0,-100,0,-4.00,-0.400,-4.400,CNY)'],
-    'a funder pays for what is issued at the price of the local day, and gets back what is taken back');
+    array['(2024-01-01,1000,0,0,1000,0,20.00,2.000,22.000,CNY)', '(2024-02-01,200,300,0,-100,0,-1.00,-0.100,-1.100,CNY)'],
+    'a funder pays for what is issued at the price of the local day, and gets back for what is taken back what it paid');
 select is(pg_temp.told($$select month, party, redeemed, returned, points, amount, commission, net from settlement_by_month
         where program = 'mall' and kind = 'partner' and month >= '2024-03-01' order by month, party$$),
     array['(2024-03-01,air,400,100,300,3.00,0.1500,-2.8500)', '(2024-03-01,pub,10,0,10,,,)', '(2024-03-01,,600,0,600,,,)',
@@ -62,7 +62,7 @@ select is(pg_temp.told($$select month, receivable, from_budget, payable, net, cu
     'a party that is both, together');
 select is(pg_temp.told($$select day, role, agreement_no, price, points, net from settlement_by_day where program = 'mall' and party in ('tea', 'air') and points <> 0 order by day, kind, party$$),
     array['(2024-01-15,,1,0.02,1000,22.000)', '(2024-01-22,,1,0.05,100,5.00)', '(2024-02-15,,1,0.02,100,2.200)', '(2024-02-16,,2,0.03,100,3.300)',
-        '(2024-02-20,,2,0.03,-300,-9.900)', '(2024-03-01,agent,1,0.01,400,-3.8000)', '(2024-03-02,agent,1,0.01,-100,0.9500)', '(2024-04-01,agent,1,0.01,80,-0.7600)'],
+        '(2024-02-20,,1,0.02,-300,-6.600)', '(2024-03-01,agent,1,0.01,400,-3.8000)', '(2024-03-02,agent,1,0.01,-100,0.9500)', '(2024-04-01,agent,1,0.01,80,-0.7600)'],
     'day by day');
 
 -- ---------- budgets ----------
@@ -169,18 +169,19 @@ $$;
 select cmp_ok((select count(*) from period_change), '>', 1::bigint, 'with periods that were closed');
 
 create temp table reported as
-select p.program_id, p.code::text as program, a.account_id, e.seq, e.kind, e.amount::numeric, e.hold_seq, o.kind as undone,
+select (greatest(o.event_at, oc.closed_until) at time zone p.time_zone)::date as undone_day, p.program_id, p.code::text as program, a.account_id, e.seq, e.kind, e.amount::numeric, e.hold_seq, o.kind as undone,
     case when e.kind = 'reverse' then o.funder else e.funder end as funder, case when e.kind = 'reverse' then o.partner else e.partner end as partner,
     (greatest(e.event_at, c.closed_until) at time zone p.time_zone)::date as day
 from entry e
 join account a using (account_id)
 join program p using (program_id)
 left join entry o on o.account_id = e.account_id and o.seq = e.reverses_seq
-left join lateral (select closed_until from period_change c where c.program_id = p.program_id and c.changed_at <= e.posted_at order by change_no desc limit 1) c on true;
+left join lateral (select closed_until from period_change c where c.program_id = p.program_id and c.changed_at <= e.posted_at order by change_no desc limit 1) c on true
+left join lateral (select closed_until from period_change c where c.program_id = p.program_id and c.changed_at <= o.posted_at order by change_no desc limit 1) oc on true;
 select cmp_ok((select count(*) from reported r join entry e using (account_id, seq) join program p using (program_id)
     where r.day > (e.event_at at time zone p.time_zone)::date), '>', 50::bigint, 'and entries that are reported after it');
 
--- Each entry at the price of its day.
+-- Each entry at the price of its day, or of the day of what it undoes.
 create temp view want_by_month as
 select program, kind, party, date_trunc('month', day)::date as month, sum(points) as points, sum(points * price) as amount, sum(points * price * commission_rate) as commission,
     coalesce(sum(points) filter (where price is null and party is not null), 0) as unpriced
@@ -192,9 +193,10 @@ from (
         union all
         select 'partner', r.partner, - r.amount where r.kind in ('redeem', 'capture') or r.undone in ('redeem', 'capture')
     ) f
-    left join lateral (select a.* from agreement a where a.program_id = r.program_id and a.kind = f.party_kind and a.party = f.party and a.valid @> r.day
+    left join lateral (select a.* from agreement a where a.program_id = r.program_id and a.kind = f.party_kind and a.party = f.party
+            and a.valid @> coalesce(r.undone_day, r.day)
         order by a.agreement_no desc limit 1) a on true
-) d (program_id, program, account_id, seq, entry_kind, entry_amount, hold_seq, undone, funder, partner, day, kind, party, points, price, commission_rate)
+) d (undone_day, program_id, program, account_id, seq, entry_kind, entry_amount, hold_seq, undone, funder, partner, day, kind, party, points, price, commission_rate)
 group by 1, 2, 3, 4;
 select is((select count(*) from want_by_month where amount is not null), (select count(*) from want_by_month where amount is not null and commission is not null), 'a price comes with its commission');
 select is((select count(*) from (
@@ -267,6 +269,34 @@ select is((select array_agg(d::text) from (
         except all
         select program, kind, party, date_trunc('month', day::timestamp)::date, sum(points), sum(amount), sum(net) from settlement_by_day group by 1, 2, 3, 4) d), null,
     'the days add up to the months');
+
+-- ---------- summarised ----------
+
+-- As run_summary() does.
+create function pg_temp.summarise(until timestamptz) returns void
+language plpgsql as $$
+begin
+    perform refresh_month_summaries((select summarized_until from summary_state), summarise.until);
+    update summary_state set summarized_until = summarise.until;
+end
+$$;
+create temp table live as table settlement_by_day;
+create function pg_temp.differing() returns bigint
+language sql as $$
+    select count(*) from ((table live except all table settlement_by_day) union all (table settlement_by_day except all table live)) d
+$$;
+do $$begin perform pg_temp.summarise((select min(changed_at) from period_change)); end$$;
+select is(pg_temp.differing(), 0::bigint, 'what was booked before the first closing summarised: the same');
+do $$begin perform pg_temp.summarise((select max(changed_at) from period_change)); end$$;
+select cmp_ok((select count(*) from undone_summary), '>', 10::bigint, 'and before the last one');
+select is(pg_temp.differing(), 0::bigint, 'the same');
+do $$begin perform pg_temp.summarise('infinity'); end$$;
+select is(pg_temp.differing(), 0::bigint, 'and all of it');
+select is(array(select b::text from breaches_of_behaviour(null, null) b), array[]::text[], 'as its entries add up');
+do $$begin update undone_summary set amount = 0 where (program_id, party, day, priced_on) = (select program_id, party, day, priced_on from undone_summary limit 1); end$$;
+select cmp_ok((select count(*) from breaches_of_behaviour(null, null)), '>=', 1::bigint, 'what is not so is found out');
+do $$begin perform drop_month_summaries(); update summary_state set summarized_until = null; end$$;
+
 select is(array(select concat_ws(': ', b.program, b.member, b.invariant) from reconcile() b), array[]::text[], 'and all of it reconciles');
 
 select * from finish();
