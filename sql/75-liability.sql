@@ -1,18 +1,93 @@
 -- liability: what the issuer owes.
 
--- Points, what is held and what is owed come from the flows; what is pending,
--- has lapsed or waits for a notice is found by indexes on what is open. So
--- neither the journal nor all lots or accounts are read.
+-- What the flows do not tell, found by indexes on what is open: neither all lots
+-- nor all accounts are read, whatever the planner knows of the tables.
+create function unbooked(
+    program_id integer,
+    out released numeric,
+    out repaid numeric,
+    out pending numeric,
+    out lapsed numeric,
+    out held_back numeric
+)
+language plpgsql stable parallel safe security definer
+set search_path = jifen, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    -- Accounts all of whose lots overdue_lots() tells.
+    asked bigint[] := array(select o.account_id from jifen.overdue_account o where o.program_id = unbooked.program_id);
+    part numeric;
+begin
+    select coalesce(sum(o.released), 0), coalesce(sum(o.released - o.points), 0), coalesce(sum(o.pending), 0),
+        coalesce(sum(o.lapsed), 0), coalesce(sum(o.held_back), 0)
+    into unbooked.released, unbooked.repaid, unbooked.pending, unbooked.lapsed, unbooked.held_back
+    from jifen.overdue_lots(unbooked.program_id) o;
+
+    -- No lot lapses before its expires_at.
+    select coalesce(sum(l.remaining::numeric), 0) into part
+    from jifen.lot l
+    where l.program_id = unbooked.program_id and l.pending_until > now()
+        and (l.expires_at > now() or l.rule_no is not null and not exists (
+            select from jifen.open_lot x where x.account_id = l.account_id and x.seq = l.seq and x.lapses_at <= now()
+        ))
+        and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
+    unbooked.pending := unbooked.pending + part;
+
+    select coalesce(sum(l.remaining::numeric), 0) into part
+    from jifen.lot l
+    where l.program_id = unbooked.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
+        and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
+    unbooked.lapsed := unbooked.lapsed + part;
+
+    select coalesce(sum(l.points), 0) into part
+    from jifen.account a
+    cross join lateral (
+        select sum(x.remaining::numeric) as points
+        from jifen.open_lot x
+        where x.account_id = a.account_id and x.rule_no is not null and x.lapses_at <= now()
+        offset 0
+    ) l
+    where a.program_id = unbooked.program_id and a.due_at < 'infinity' and a.due_at <= now()
+        and not exists (select from unnest(asked) x (account_id) where x.account_id = a.account_id);
+    unbooked.lapsed := unbooked.lapsed + part;
+
+    select coalesce(sum(o.points), 0) into part
+    from jifen.expiry_rule r
+    cross join lateral (
+        select l.account_id, l.seq from jifen.lot l
+        where l.program_id = r.program_id and l.rule_no = r.rule_no and l.expires_at <= now() offset 0
+    ) l
+    cross join lateral (
+        select sum(x.remaining::numeric) as points
+        from jifen.open_lot x
+        where x.account_id = l.account_id and x.seq = l.seq and x.expires_at <= now() and x.lapses_at > now()
+        offset 0
+    ) o
+    where r.program_id = unbooked.program_id and r.notice_days is not null
+        and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
+    unbooked.held_back := unbooked.held_back + part;
+end
+$$;
+
+comment on function unbooked(integer) is
+    'Points of the program that the sums of its entries do not tell now: those of holds past their deadline (released) and what of them repays debts (repaid); those in lots that are pending, have lapsed, or are past their date and wait for a notice (held_back). program_id: of program_id(). Locks nothing';
+
+revoke all on function unbooked(integer) from public;
+
 create view liability as
 select p.code as program,
     coalesce(f.members, 0) as members,
     coalesce(f.points, 0) as points,
-    coalesce(f.points - f.held + f.debt, 0) + coalesce(o.points, 0) - s.lapsed - s.pending as available,
-    s.pending,
-    coalesce(f.held, 0) - coalesce(o.released, 0) as held,
-    s.lapsed,
-    coalesce(f.debt, 0) - coalesce(o.released - o.points, 0) as debt,
-    s.held_back,
+    coalesce(f.points - f.held + f.debt, 0) + u.released - u.repaid - u.pending - u.lapsed as available,
+    u.pending,
+    coalesce(f.held, 0) - u.released as held,
+    u.lapsed,
+    coalesce(f.debt, 0) - u.repaid as debt,
+    u.held_back,
     coalesce(f.points, 0) * p.point_value as face_value,
     e.redemption_rate,
     e.expected_redemption,
@@ -25,70 +100,13 @@ left join (
     from day_flow
     group by program_id
 ) f on f.program_id = p.program_id
-left join (
-    select program_id, sum(released) as released, sum(points) as points, sum(pending) as pending, sum(lapsed) as lapsed,
-        sum(held_back) as held_back
-    from overdue_lot
-    group by program_id
-) o on o.program_id = p.program_id
-cross join lateral (
-    select coalesce(sum(l.remaining::numeric), 0) as points
-    from lot l
-    where l.program_id = p.program_id and l.pending_until > now() and not exists (
-            select from overdue_account x where x.account_id = l.account_id
-        )
-        -- No lot lapses before its expires_at.
-        and (l.expires_at > now() or l.rule_no is not null and not exists (
-            select from open_lot x where x.account_id = l.account_id and x.seq = l.seq and x.lapses_at <= now()
-        ))
-) pending
-cross join lateral (
-    select coalesce(sum(l.remaining::numeric), 0) as points
-    from lot l
-    where l.program_id = p.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
-        and not exists (
-            select from overdue_account x where x.account_id = l.account_id
-        )
-) fixed
-cross join lateral (
-    select coalesce(sum(l.points), 0) as points
-    from account a
-    cross join lateral (
-        select sum(x.remaining::numeric) as points
-        from open_lot x
-        where x.account_id = a.account_id and x.rule_no is not null and x.lapses_at <= now()
-        offset 0
-    ) l
-    where a.program_id = p.program_id and a.due_at < 'infinity' and a.due_at <= now()
-        and not exists (
-            select from overdue_account x where x.account_id = a.account_id
-        )
-) moving
-cross join lateral (
-    select coalesce(sum(c.points), 0) as points
-    from expiry_rule r
-    join lot l on l.program_id = r.program_id and l.rule_no = r.rule_no and l.expires_at <= now()
-    cross join lateral (
-        select sum(x.remaining::numeric) as points
-        from open_lot x
-        where x.account_id = l.account_id and x.seq = l.seq and x.expires_at <= now() and x.lapses_at > now()
-        offset 0
-    ) c
-    where r.program_id = p.program_id and r.notice_days is not null and l.program_id = p.program_id and l.rule_no is not null
-        and not exists (
-            select from overdue_account x where x.account_id = l.account_id
-        )
-) waiting
-cross join lateral (
-    select pending.points + coalesce(o.pending, 0) as pending,
-        fixed.points + moving.points + coalesce(o.lapsed, 0) as lapsed,
-        waiting.points + coalesce(o.held_back, 0) as held_back
-) s
+cross join lateral unbooked(p.program_id) u
 cross join lateral (
     select estimated_redemption_rate(p.program_id, d.day) as redemption_rate,
         expected_redemption(p.program_id, d.day) as expected_redemption,
         deferred_revenue(p.program_id, d.day) as deferred_revenue
     from (select (now() at time zone p.time_zone)::date as day) d
+    offset 0
 ) e;
 
 comment on view liability is 'What each program owes now, in points as the sum of balance() of all members and in money; whatever is booked counts, also what is dated ahead of now';

@@ -11,7 +11,7 @@ select o.program_id, date_trunc('month', coalesce(c.issued_at, c.event_at) at ti
         date_trunc('month', (c.expires_at - interval '1 microsecond') at time zone p.time_zone)::date end,
     case when c.rule_no is not null then 'moving' when c.expires_at = 'infinity' then 'never' else 'fixed' end,
     c.source, c.funder, o.points, -o.released
-from overdue_lot o
+from overdue_lots() o
 join program p on p.program_id = o.program_id
 cross join lateral (
     select e.issued_at, e.event_at, e.expires_at, e.rule_no, e.source, e.funder
@@ -41,12 +41,12 @@ from (
         0, l.remaining::numeric, 0
     from program p
     join lot l on l.program_id = p.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
-    where not exists (select from overdue_account x where x.account_id = l.account_id)
+    where not exists (select from overdue_lots() x where x.account_id = l.account_id and x.remaining > 0)
     union all
     select o.program_id, case when o.expires_at < 'infinity' then
             date_trunc('month', (o.expires_at - interval '1 microsecond') at time zone p.time_zone)::date end,
         case when o.rule_no is not null then o.remaining else 0 end, o.lapsed, o.held_back
-    from overdue_lot o
+    from overdue_lots() o
     join program p on p.program_id = o.program_id
     union all
     -- Lots whose expiry can move, where their clocks stand now.
@@ -56,7 +56,7 @@ from (
         case when l.expires_at <= now() and l.lapses_at > now() then l.remaining::numeric else 0 end
     from open_lot l
     join program p on p.program_id = l.program_id
-    where l.rule_no is not null and not exists (select from overdue_account x where x.account_id = l.account_id)
+    where l.rule_no is not null and not exists (select from overdue_lots() x where x.account_id = l.account_id)
 ) l
 join program p on p.program_id = l.program_id
 group by p.program_id, l.expires_month
