@@ -63,7 +63,8 @@ left join lateral (
     select min(n.counts_from) as noticed_at
     from notice_lot x
     join notice n on n.account_id = x.account_id and n.notice_no = x.notice_no
-    where x.account_id = l.account_id and x.lot_seq = l.seq and x.expires_at = c.expires_at
+    -- Said here as well, for most lots need none.
+    where r.notice_days is not null and x.account_id = l.account_id and x.lot_seq = l.seq and x.expires_at = c.expires_at
 ) n on r.notice_days is not null;
 
 comment on view open_lot is 'Lots that have points left, those of holds past their deadline among them, and when they lapse as things stand';

@@ -20,6 +20,18 @@ as $$
 declare
     -- Accounts all of whose lots overdue_lots() tells.
     asked bigint[] := array(select o.account_id from jifen.overdue_account o where o.program_id = unbooked.program_id);
+    -- Others with lots that can move and may have lapsed, or may wait for a notice.
+    due bigint[] := array(select a.account_id from jifen.account a
+        where a.program_id = unbooked.program_id and a.due_at < 'infinity' and a.due_at <= now()
+            and not exists (select from unnest(asked) x (account_id) where x.account_id = a.account_id));
+    waiting bigint[] := array(select distinct l.account_id
+        from jifen.expiry_rule r
+        cross join lateral (
+            select l.account_id from jifen.lot l
+            where l.program_id = r.program_id and l.rule_no = r.rule_no and l.expires_at <= now() offset 0
+        ) l
+        where r.program_id = unbooked.program_id and r.notice_days is not null
+            and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id));
     part numeric;
 begin
     select coalesce(sum(o.released), 0), coalesce(sum(o.released - o.points), 0), coalesce(sum(o.pending), 0),
@@ -43,32 +55,14 @@ begin
         and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
     unbooked.lapsed := unbooked.lapsed + part;
 
-    select coalesce(sum(l.points), 0) into part
-    from jifen.account a
-    cross join lateral (
-        select sum(x.remaining::numeric) as points
-        from jifen.open_lot x
-        where x.account_id = a.account_id and x.rule_no is not null and x.lapses_at <= now()
-        offset 0
-    ) l
-    where a.program_id = unbooked.program_id and a.due_at < 'infinity' and a.due_at <= now()
-        and not exists (select from unnest(asked) x (account_id) where x.account_id = a.account_id);
+    select coalesce(sum(x.remaining::numeric), 0) into part
+    from jifen.open_lot x
+    where x.account_id = any (due) and x.rule_no is not null and x.lapses_at <= now();
     unbooked.lapsed := unbooked.lapsed + part;
 
-    select coalesce(sum(o.points), 0) into part
-    from jifen.expiry_rule r
-    cross join lateral (
-        select l.account_id, l.seq from jifen.lot l
-        where l.program_id = r.program_id and l.rule_no = r.rule_no and l.expires_at <= now() offset 0
-    ) l
-    cross join lateral (
-        select sum(x.remaining::numeric) as points
-        from jifen.open_lot x
-        where x.account_id = l.account_id and x.seq = l.seq and x.expires_at <= now() and x.lapses_at > now()
-        offset 0
-    ) o
-    where r.program_id = unbooked.program_id and r.notice_days is not null
-        and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
+    select coalesce(sum(x.remaining::numeric), 0) into part
+    from jifen.open_lot x
+    where x.account_id = any (waiting) and x.rule_no is not null and x.expires_at <= now() and x.lapses_at > now();
     unbooked.held_back := unbooked.held_back + part;
 end
 $$;

@@ -28,6 +28,41 @@ comment on column unspent_lot.funder is 'Who pays for the points; null: the issu
 comment on column unspent_lot.points is 'Change of the points in lots';
 comment on column unspent_lot.held is 'Change of the points on hold';
 
+-- A function for its settings: read by a view, the lots would have all of it
+-- compiled.
+create function moving_points()
+returns table (program_id integer, expires_month date, points numeric, lapsed numeric, held_back numeric)
+language plpgsql stable parallel safe security definer rows 100
+set search_path = jifen, pg_temp
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+    if not exists (
+        select from jifen.program p
+        cross join lateral (
+            select from jifen.lot l where l.program_id = p.program_id and l.rule_no is not null limit 1
+        ) l
+    ) then
+        return;
+    end if;
+    return query
+    select l.program_id, case when l.expires_at < 'infinity' then
+            date_trunc('month', (l.expires_at - interval '1 microsecond') at time zone p.time_zone)::date end,
+        sum(l.remaining::numeric), coalesce(sum(l.remaining::numeric) filter (where l.lapses_at <= now()), 0),
+        coalesce(sum(l.remaining::numeric) filter (where l.expires_at <= now() and l.lapses_at > now()), 0)
+    from jifen.open_lot l
+    join jifen.program p on p.program_id = l.program_id
+    where l.rule_no is not null and not exists (select from jifen.overdue_account x where x.account_id = l.account_id)
+    group by 1, 2;
+end
+$$;
+
+comment on function moving_points() is
+    'Points in lots whose expiry can move, but those of the accounts of overdue_account, by program and by the first day of the local month where their clocks stand now (null: never), and what of them has lapsed or waits for a notice (held_back). Locks nothing';
+
+revoke all on function moving_points() from public;
+
 create view liability_by_expiry as
 select p.code as program, l.expires_month, sum(l.points) as points, sum(l.lapsed) as lapsed,
     sum(l.points) * p.point_value as face_value, p.currency, sum(l.held_back) as held_back
@@ -49,14 +84,8 @@ from (
     from overdue_lots() o
     join program p on p.program_id = o.program_id
     union all
-    -- Lots whose expiry can move, where their clocks stand now.
-    select l.program_id, case when l.expires_at < 'infinity' then
-            date_trunc('month', (l.expires_at - interval '1 microsecond') at time zone p.time_zone)::date end,
-        l.remaining::numeric, case when l.lapses_at <= now() then l.remaining::numeric else 0 end,
-        case when l.expires_at <= now() and l.lapses_at > now() then l.remaining::numeric else 0 end
-    from open_lot l
-    join program p on p.program_id = l.program_id
-    where l.rule_no is not null and not exists (select from overdue_lots() x where x.account_id = l.account_id)
+    select m.program_id, m.expires_month, m.points, m.lapsed, m.held_back
+    from moving_points() m
 ) l
 join program p on p.program_id = l.program_id
 group by p.program_id, l.expires_month
