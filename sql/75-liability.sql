@@ -96,10 +96,9 @@ left join (
 ) f on f.program_id = p.program_id
 cross join lateral unbooked(p.program_id) u
 cross join lateral (
-    select estimated_redemption_rate(p.program_id, d.day) as redemption_rate,
-        expected_redemption(p.program_id, d.day) as expected_redemption,
-        deferred_revenue(p.program_id, d.day) as deferred_revenue
+    select estimated_redemption_rate(p.program_id, d.day) as redemption_rate, t.expected_redemption, t.deferred_revenue
     from (select (now() at time zone p.time_zone)::date as day) d
+    cross join lateral portfolio_totals(p.program_id, d.day) t
     offset 0
 ) e;
 

@@ -254,9 +254,9 @@ begin
         -- Of a midnight, the day that it ends.
         day := ((liability_at.as_of - interval '1 microsecond') at time zone own.time_zone)::date;
         liability_at.redemption_rate := jifen.estimated_redemption_rate(own.program_id, day);
-        liability_at.expected_redemption := jifen.expected_redemption(own.program_id, day, 'happened');
+        select t.expected_redemption, t.deferred_revenue into liability_at.expected_redemption, liability_at.deferred_revenue
+        from jifen.portfolio_totals(own.program_id, day, 'happened') t;
         liability_at.expected_value := liability_at.expected_redemption * own.point_value;
-        liability_at.deferred_revenue := jifen.deferred_revenue(own.program_id, day, 'happened');
     end if;
 end
 $$;

@@ -40,15 +40,22 @@ from (
     select s.*, (s.frequency + s.monetary + 1) / 2 as value
     from (
         select m.program_id, m.account_id, m.last_active_on, m.earns, m.earned,
-            1 + (m.last_active_on > c.recency[1])::int + (m.last_active_on > c.recency[2])::int
-                + (m.last_active_on > c.recency[3])::int + (m.last_active_on > c.recency[4])::int as recency,
-            1 + (m.earns > c.frequency[1])::int + (m.earns > c.frequency[2])::int
-                + (m.earns > c.frequency[3])::int + (m.earns > c.frequency[4])::int as frequency,
-            1 + (m.earned > c.monetary[1])::int + (m.earned > c.monetary[2])::int
-                + (m.earned > c.monetary[3])::int + (m.earned > c.monetary[4])::int as monetary
-        from member_behaviour m
-        join rfm_cut c on c.program_id = m.program_id
-        where m.earns > 0
+            1 + width_bucket(m.last_active_on, c.recency) as recency,
+            1 + width_bucket(m.earns, c.frequency) as frequency,
+            1 + width_bucket(m.earned, c.monetary) as monetary
+        -- OFFSET keeps what is compared from being reckoned for each comparison.
+        from (
+            select m.program_id, m.account_id, m.last_active_on, m.earns, m.earned from member_behaviour m where m.earns > 0 offset 0
+        ) m
+        -- The function counts the cut points that are reached, and all are whole: so one more is beyond them.
+        join (
+            select c.program_id, array(select x + 1 from unnest(c.recency) x order by x) as recency,
+                array(select x + 1 from unnest(c.frequency) x order by x) as frequency,
+                array(select x + 1 from unnest(c.monetary) x order by x) as monetary
+            from rfm_cut c
+            offset 0
+        ) c on c.program_id = m.program_id
+        offset 0
     ) s
 ) s;
 

@@ -92,11 +92,12 @@ from (
         s.commission - lag(s.commission, 1, 0::numeric) over party as commission
     from (
         select s.program, s.day, s.kind, s.party, s.role, s.is_prepaid, s.currency,
-            round(sum(s.amount) over party, coalesce(c.scale, 2)) as amount,
-            round(sum(s.commission) over party, coalesce(c.scale, 2)) as commission
+            round(sum(sum(s.amount)) over party, coalesce(c.scale, 2)) as amount,
+            round(sum(sum(s.commission)) over party, coalesce(c.scale, 2)) as commission
         from settlement_by_day s
         left join currency_scale c on c.currency = s.currency
         where s.agreement_no is not null
+        group by s.program, s.day, s.kind, s.party, s.role, s.is_prepaid, s.currency, c.scale
         window party as (partition by s.program, s.kind, s.party, s.role, s.is_prepaid, s.currency order by s.day)
     ) s
     window party as (partition by s.program, s.kind, s.party, s.role, s.is_prepaid, s.currency order by s.day)
