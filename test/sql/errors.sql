@@ -296,7 +296,7 @@ begin
     perform earn('auto', 'eve', 9223372036854775807);
 end
 $$;
-select program, expires_month, members, points from liability_by_expiry where program = 'auto';
+select program, expires_month, points from liability_by_expiry where program = 'auto';
 rollback;
 
 -- Revenue is a finite number, and not negative.
