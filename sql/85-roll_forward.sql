@@ -1,41 +1,50 @@
 -- roll_forward: opening + what moved = closing, by day, month and program, on each basis of time.
 
--- The innermost query names the program by its code and the basis by its name,
--- and everything above keeps the two in its grouping and partitions: a
--- condition on either reaches the flow views. A pending credit counts from the
--- day of its basis to the day before its first spendable one: two lines.
+-- The innermost query names the program by its code and, one level up, the
+-- basis by its name, and everything above keeps the two in its grouping and
+-- partitions: a condition on either reaches the flow views. Channels, funders
+-- and partners are summed up first: few rows are left to be counted by three
+-- bases. A pending credit counts from the day of its basis to the day before
+-- its first spendable one: two lines.
 create view roll_forward_change as
 select f.program, f.basis, f.day,
-    coalesce(sum(f.amount) filter (where f.movement = 'earned'), 0) as earned,
-    coalesce(sum(f.amount) filter (where f.movement = 'imported'), 0) as imported,
-    coalesce(sum(f.amount) filter (where f.movement = 'adjusted'), 0) as adjusted,
-    coalesce(-sum(f.amount) filter (where f.movement = 'reversed'), 0) as reversed,
-    coalesce(-sum(f.amount) filter (where f.movement = 'redeemed'), 0) as redeemed,
-    coalesce(sum(f.amount) filter (where f.movement = 'returned'), 0) as returned,
-    coalesce(-sum(f.amount) filter (where f.movement = 'expired'), 0) as expired,
-    coalesce(sum(f.amount) filter (where f.movement = 'reinstated'), 0) as reinstated,
-    coalesce(sum(f.amount) filter (where f.movement = 'transferred'), 0) as transferred,
-    coalesce(sum(f.amount), 0) as change,
-    coalesce(sum(f.pending) filter (where f.movement = 'pended'), 0) as pended,
-    coalesce(-sum(f.pending) filter (where f.movement = 'matured'), 0) as matured,
-    coalesce(sum(f.held) filter (where f.movement = 'held'), 0) as held,
-    coalesce(-sum(f.held) filter (where f.movement = 'redeemed'), 0) as captured,
-    coalesce(-sum(f.held) filter (where f.movement = 'released'), 0) as released,
-    coalesce(sum(f.debt) filter (where f.movement <> 'repaid'), 0) as owed,
-    coalesce(-sum(f.debt) filter (where f.movement = 'repaid'), 0) as repaid
+    sum(f.earned) as earned, sum(f.imported) as imported, sum(f.adjusted) as adjusted, sum(f.reversed) as reversed,
+    sum(f.redeemed) as redeemed, sum(f.returned) as returned, sum(f.expired) as expired, sum(f.reinstated) as reinstated,
+    sum(f.transferred) as transferred, sum(f.change) as change, sum(f.pended) as pended, sum(f.matured) as matured,
+    sum(f.held) as held, sum(f.captured) as captured, sum(f.released) as released, sum(f.owed) as owed, sum(f.repaid) as repaid
 from (
-    select p.code as program, b.basis, b.day, d.movement, d.amount, d.held, d.debt, 0 as pending
-    from program p
-    join day_flow d on d.program_id = p.program_id
+    select d.program, b.basis, b.day, d.earned, d.imported, d.adjusted, d.reversed, d.redeemed, d.returned, d.expired, d.reinstated,
+        d.transferred, d.change, 0::numeric as pended, 0::numeric as matured, d.held, d.captured, d.released, d.owed, d.repaid
+    from (
+        select p.code as program, d.booked_on, d.happened_on, d.reported_on,
+            coalesce(sum(d.amount) filter (where d.movement = 'earned'), 0) as earned,
+            coalesce(sum(d.amount) filter (where d.movement = 'imported'), 0) as imported,
+            coalesce(sum(d.amount) filter (where d.movement = 'adjusted'), 0) as adjusted,
+            coalesce(-sum(d.amount) filter (where d.movement = 'reversed'), 0) as reversed,
+            coalesce(-sum(d.amount) filter (where d.movement = 'redeemed'), 0) as redeemed,
+            coalesce(sum(d.amount) filter (where d.movement = 'returned'), 0) as returned,
+            coalesce(-sum(d.amount) filter (where d.movement = 'expired'), 0) as expired,
+            coalesce(sum(d.amount) filter (where d.movement = 'reinstated'), 0) as reinstated,
+            coalesce(sum(d.amount) filter (where d.movement = 'transferred'), 0) as transferred,
+            sum(d.amount) as change,
+            coalesce(sum(d.held) filter (where d.movement = 'held'), 0) as held,
+            coalesce(-sum(d.held) filter (where d.movement = 'redeemed'), 0) as captured,
+            coalesce(-sum(d.held) filter (where d.movement = 'released'), 0) as released,
+            coalesce(sum(d.debt) filter (where d.movement <> 'repaid'), 0) as owed,
+            coalesce(-sum(d.debt) filter (where d.movement = 'repaid'), 0) as repaid
+        from program p
+        join day_flow d on d.program_id = p.program_id
+        group by p.code, d.booked_on, d.happened_on, d.reported_on
+    ) d
     cross join lateral (values ('booked', d.booked_on), ('happened', d.happened_on), ('reported', d.reported_on)) b (basis, day)
     union all
-    select p.code, b.basis, l.day, l.movement, 0, 0, 0, l.points
+    select p.code, b.basis, l.day, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, l.pended, l.matured, 0, 0, 0, 0, 0
     from program p
     join pending_flow d on d.program_id = p.program_id
     cross join lateral (values ('booked', d.booked_on), ('happened', d.happened_on), ('reported', d.reported_on)) b (basis, day)
+    cross join lateral (values (b.day, d.points, 0::numeric), (d.available_on, 0, d.points)) l (day, pended, matured)
     -- Known only once it could be spent: it was never pending on that basis.
-    cross join lateral (values ('pended', b.day, d.points), ('matured', d.available_on, -d.points)) l (movement, day, points)
-    where d.available_on > b.day and (l.movement = 'pended' or l.day <= (now() at time zone p.time_zone)::date)
+    where d.available_on > b.day and (l.matured = 0 or l.day <= (now() at time zone p.time_zone)::date)
 ) f
 group by f.program, f.basis, f.day;
 

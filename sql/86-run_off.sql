@@ -7,14 +7,18 @@
 -- count from their month of issue.
 create view run_off as
 with recursive flow as materialized (
-    select p.program_id, c.issued_month, c.expires, c.expires_month,
+    select c.program_id, c.issued_month, c.expires, c.expires_month,
         greatest(0, (extract(year from c.happened_month) - extract(year from c.issued_month)) * 12
             + extract(month from c.happened_month) - extract(month from c.issued_month))::integer as age,
         sum(c.points + c.held) as change,
         coalesce(-sum(c.points + c.held) filter (where c.movement in ('redeemed', 'returned')), 0) as redeemed,
         coalesce(-sum(c.points) filter (where c.movement in ('expired', 'reinstated')), 0) as expired
-    from program p
-    join cohort_flow c on c.program_id = p.program_id
+    from (
+        select c.program_id, c.issued_month, c.expires, c.expires_month, c.happened_month, c.movement,
+            sum(c.points) as points, sum(c.held) as held
+        from cohort_flow c
+        group by 1, 2, 3, 4, 5, 6
+    ) c
     group by 1, 2, 3, 4, 5
 ),
 here as materialized (

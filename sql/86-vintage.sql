@@ -4,7 +4,7 @@
 -- it; that counts in the month of issue, as points taken over do, whose earlier
 -- months are known to their first system alone.
 create view vintage_change as
-select p.code as program, c.issued_month, a.age,
+select c.program, c.issued_month, a.age,
     coalesce(sum(c.points) filter (where c.movement in ('earned', 'imported')), 0) as issued,
     coalesce(sum(c.points) filter (where c.movement = 'adjusted'), 0) as adjusted,
     coalesce(-sum(c.points) filter (where c.movement in ('reversed', 'repaid')), 0) as reversed,
@@ -12,15 +12,19 @@ select p.code as program, c.issued_month, a.age,
     coalesce(-sum(c.points + c.held) filter (where c.movement in ('redeemed', 'returned')), 0) as redeemed,
     coalesce(-sum(c.points) filter (where c.movement in ('expired', 'reinstated')), 0) as expired,
     coalesce(sum(c.points) filter (where c.movement = 'imported' and c.happened_month > c.issued_month), 0) as taken_over
-from program p
-join cohort_flow c on c.program_id = p.program_id
+from (
+    select p.code as program, c.issued_month, c.happened_month, c.movement, sum(c.points) as points, sum(c.held) as held
+    from program p
+    join cohort_flow c on c.program_id = p.program_id
+    group by p.code, c.issued_month, c.happened_month, c.movement
+) c
 cross join lateral (
     select case when c.movement = 'imported' then 0
         else greatest(0, (extract(year from c.happened_month) - extract(year from c.issued_month)) * 12
             + extract(month from c.happened_month) - extract(month from c.issued_month))
     end::integer as age
 ) a
-group by p.code, c.issued_month, a.age;
+group by c.program, c.issued_month, a.age;
 
 comment on view vintage_change is 'What happened to the points of each month of issue, in the months in which something did: what the triangle is made of';
 comment on column vintage_change.program is 'Program';
