@@ -167,8 +167,6 @@ $$;
 comment on function chain_ladder(numeric[]) is
     'The chain ladder: projects cumulative amounts to the oldest age. triangle: a row for each origin, such as a month of issue, and a column for each age from 0, null for what is not observed yet. A row for each origin with its latest age and amount; factor: the product of the development factors from there, each the sum of the amounts of the next age over the sum of those of the age, of the origins in which both are observed, null where one is undefined; ultimate: latest * factor; reserve: ultimate - latest. There is no factor beyond the oldest age. T. Mack, Distribution-free calculation of the standard error of chain ladder reserve estimates, ASTIN Bulletin 23 (1993). Raises 22023 for an array that is not of two dimensions, and for amounts that are not finite. Reads no table';
 
-revoke all on function chain_ladder(numeric[]) from public;
-
 -- The latest month that is over is the last one observed: the current one is
 -- not comparable with those before it.
 create view ultimate_redemption as
