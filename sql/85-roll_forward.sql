@@ -44,7 +44,7 @@ from (
     cross join lateral (values ('booked', d.booked_on), ('happened', d.happened_on), ('reported', d.reported_on)) b (basis, day)
     cross join lateral (values (b.day, d.points, 0::numeric), (d.available_on, 0, d.points)) l (day, pended, matured)
     -- Known only once it could be spent: it was never pending on that basis.
-    where d.available_on > b.day and (l.matured = 0 or l.day <= (now() at time zone p.time_zone)::date)
+    where d.available_on > b.day and (l.day = b.day or l.day <= (now() at time zone p.time_zone)::date)
 ) f
 group by f.program, f.basis, f.day;
 

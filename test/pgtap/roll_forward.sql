@@ -92,6 +92,8 @@ begin
     perform create_program('soon', time_zone => 'America/Sao_Paulo', auto_open => true);
     perform earn('soon', 'ann', 30, event_at => now() - interval '10 days', available_at => now() - interval '3 days');
     perform earn('soon', 'ann', 5, available_at => now() + interval '10 days');
+    perform earn('soon', 'ann', 9, available_at => now() + interval '20 days');
+    perform jifen.reverse('soon', 'ann', 3);
 end
 $$;
 select is(array(select array[d.opening_pending, d.pended, d.matured, d.closing_pending] from roll_forward_by_day d
