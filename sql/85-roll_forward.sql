@@ -13,8 +13,9 @@ select f.program, f.basis, f.day,
     sum(f.transferred) as transferred, sum(f.change) as change, sum(f.pended) as pended, sum(f.matured) as matured,
     sum(f.held) as held, sum(f.captured) as captured, sum(f.released) as released, sum(f.owed) as owed, sum(f.repaid) as repaid
 from (
-    select d.program, b.basis, b.day, d.earned, d.imported, d.adjusted, d.reversed, d.redeemed, d.returned, d.expired, d.reinstated,
-        d.transferred, d.change, 0::numeric as pended, 0::numeric as matured, d.held, d.captured, d.released, d.owed, d.repaid
+    select d.program, b.basis, b.day, d.earned, d.imported, d.adjusted, d.reversed, d.redeemed, d.returned, d.expired,
+        d.reinstated, d.transferred, d.change, 0::numeric as pended, 0::numeric as matured, d.held, d.captured, d.released,
+        d.owed, d.repaid
     from (
         select p.code as program, d.booked_on, d.happened_on, d.reported_on,
             coalesce(sum(d.amount) filter (where d.movement = 'earned'), 0) as earned,
@@ -193,7 +194,8 @@ from (
 ) c
 join program p on p.code = c.program
 cross join lateral (
-    select coalesce(c.next_month, greatest(c.month, date_trunc('month', now() at time zone p.time_zone)) + interval '1 month') as until
+    select coalesce(c.next_month,
+        greatest(c.month, date_trunc('month', now() at time zone p.time_zone)) + interval '1 month') as until
 ) e
 cross join lateral (
     select (extract(year from e.until) * 12 + extract(month from e.until)

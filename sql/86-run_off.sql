@@ -37,8 +37,8 @@ observed as materialized (
         coalesce(sum(o.expired) filter (where n.n = 0 and o.is_moving), 0) as expired
     from (
         select f.program_id, f.age, f.redeemed, f.expired, f.is_moving,
-            sum(f.change) over (partition by f.program_id, f.issued_month, f.is_moving order by f.age rows unbounded preceding) as left_over,
-            lead(f.age) over (partition by f.program_id, f.issued_month, f.is_moving order by f.age) as next_age,
+            sum(f.change) over (vintage rows unbounded preceding) as left_over,
+            lead(f.age) over vintage as next_age,
             (extract(year from h.month) - extract(year from f.issued_month)) * 12
                 + extract(month from h.month) - extract(month from f.issued_month) as current_age
         from (
@@ -48,6 +48,7 @@ observed as materialized (
             group by 1, 2, 3, 4
         ) f
         join here h on h.program_id = f.program_id
+        window vintage as (partition by f.program_id, f.issued_month, f.is_moving order by f.age)
     ) o
     cross join lateral (
         select (least(o.next_age, o.current_age) - 1 - o.age)::integer as still
@@ -61,7 +62,8 @@ observed as materialized (
 ),
 -- Ages that were never observed go as the oldest twelve did together.
 oldest as materialized (
-    select o.program_id, sum(o.redeemed) / nullif(sum(o.open), 0) as redeemed, sum(o.expired) / nullif(sum(o.open_moving), 0) as expired
+    select o.program_id, sum(o.redeemed) / nullif(sum(o.open), 0) as redeemed,
+        sum(o.expired) / nullif(sum(o.open_moving), 0) as expired
     from (
         select o.*, max(o.age) filter (where o.open > 0) over (partition by o.program_id) as oldest
         from observed o
