@@ -41,7 +41,8 @@ select is_empty($$select oid::regprocedure from member_function where public_may
     'PUBLIC may execute only what is immutable');
 select is_empty($$select oid::regprocedure from member_function where public_may
         and not (array['point_amount', 'expiry_policy']::regtype[] && (proargtypes::oid[]::regtype[] || prorettype::regtype)
-            or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at'))$$,
+            or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at',
+                'chain_ladder'))$$,
     'and belongs to the two types, or to a view');
 select is_empty($$select f.oid::regprocedure from member_function f
         where not f.public_may and exists (select from pg_depend d
