@@ -96,11 +96,14 @@ create view vintage_flow as
 select program_id, extract(year from issued_at at time zone time_zone)::int as issued_year, is_sold,
     (posted_at at time zone time_zone)::date as booked_on, (event_at at time zone time_zone)::date as happened_on,
     (reported_at at time zone time_zone)::date as reported_on, movement,
-    sum(points) as points, sum(held) as held, sum(revenue) as revenue
+    sum(points) as points, sum(held) as held, sum(revenue) as revenue, sum(issued) as issued
 from (
-    select program_id, time_zone, issued_at, is_sold, posted_at, event_at, reported_at, movement, points, held, 0::numeric as revenue
+    select program_id, time_zone, issued_at, is_sold, posted_at, event_at, reported_at, movement, points, held, 0::numeric as revenue,
+        0::numeric as issued
     from lot_flow
     union all
-    select program_id, time_zone, issued_at, coalesce(is_sold, false), posted_at, event_at, reported_at, movement, 0, 0, revenue
-    from booked_entry where revenue is not null
+    select program_id, time_zone, issued_at, coalesce(is_sold, false), posted_at, event_at, reported_at, movement, 0, 0, coalesce(revenue, 0),
+        amount::numeric
+    from booked_entry
+    where kind in ('earn', 'import') or movement = 'reversed' or movement = 'adjusted' and (kind = 'adjust') = (amount::numeric > 0)
 ) f group by 1, 2, 3, 4, 5, 6, 7;

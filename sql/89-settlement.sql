@@ -1,0 +1,210 @@
+-- settlement: what funders owe for points that are issued, and partners are owed for points that are redeemed.
+
+create view settlement_by_day as
+select p.code as program, f.kind, f.party, f.day, f.issued, f.reversed, f.adjusted, f.redeemed, f.returned, f.points,
+    t.agreement_no, t.role, t.is_prepaid, t.price,
+    f.points * t.price as amount,
+    f.points * t.price * t.commission_rate as commission,
+    case f.kind
+        when 'funder' then f.points * t.price * (1 + t.commission_rate)
+        else - f.points * t.price * (1 - t.commission_rate)
+    end as net,
+    t.currency
+from (
+    select d.program_id, 'funder' as kind, d.funder as party, d.reported_on as day,
+        coalesce(sum(d.amount) filter (where d.movement in ('earned', 'imported')), 0) as issued,
+        - coalesce(sum(d.amount) filter (where d.movement = 'reversed'), 0) as reversed,
+        coalesce(sum(d.amount) filter (where d.movement = 'adjusted'), 0) as adjusted,
+        0::numeric as redeemed, 0::numeric as returned,
+        sum(d.amount) as points
+    from day_flow d
+    where d.movement in ('earned', 'imported', 'reversed', 'adjusted')
+    group by d.program_id, d.funder, d.reported_on
+    union all
+    select d.program_id, 'partner', d.partner, d.reported_on,
+        0, 0, 0,
+        - coalesce(sum(d.amount) filter (where d.movement = 'redeemed'), 0),
+        coalesce(sum(d.amount) filter (where d.movement = 'returned'), 0),
+        - sum(d.amount)
+    from day_flow d
+    where d.movement in ('redeemed', 'returned')
+    group by d.program_id, d.partner, d.reported_on
+) f
+join program p on p.program_id = f.program_id
+left join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.day;
+
+comment on view settlement_by_day is 'Points of each funder and each partner by local day, and the money that they come to';
+comment on column settlement_by_day.program is 'Program';
+comment on column settlement_by_day.kind is 'funder: who pays for points that are issued; partner: who is paid for points that are redeemed';
+comment on column settlement_by_day.party is 'Who; null: the issuer';
+comment on column settlement_by_day.day is 'Local day, of the period in which entries are reported';
+comment on column settlement_by_day.issued is 'Of a funder: points earned and imported';
+comment on column settlement_by_day.reversed is 'Of a funder: those taken back of what was earned or imported';
+comment on column settlement_by_day.adjusted is 'Of a funder: points given by adjustments, less those taken back; of the issuer also what adjustments took';
+comment on column settlement_by_day.redeemed is 'Of a partner: points redeemed and captured';
+comment on column settlement_by_day.returned is 'Of a partner: those that were returned';
+comment on column settlement_by_day.points is 'Points that are paid for: issued - reversed + adjusted, or redeemed - returned';
+comment on column settlement_by_day.agreement_no is 'The agreement that holds on the day; null: there is none, nor money';
+comment on column settlement_by_day.role is 'Of a partner: principal or agent, as which the issuer acts';
+comment on column settlement_by_day.is_prepaid is 'Of a funder: whether it is taken from its budget';
+comment on column settlement_by_day.price is 'Money for one point';
+comment on column settlement_by_day.amount is 'Points at price';
+comment on column settlement_by_day.commission is 'What the issuer charges, as a share of amount';
+comment on column settlement_by_day.net is 'What the party owes the issuer, below zero what it is owed: amount + commission of a funder, commission - amount of a partner';
+comment on column settlement_by_day.currency is 'Currency of the money';
+
+create view prepaid_by_day as
+select d.program_id, d.party, d.day, d.paid_in, d.used,
+    sum(d.paid_in - d.used) over (partition by d.program_id, d.party order by d.day) as left_over
+from (
+    select d.program_id, d.party, d.day, sum(d.paid_in) as paid_in, sum(d.used) as used
+    from (
+        select y.program_id, y.party, y.paid_on as day, y.amount as paid_in, 0::numeric as used
+        from prepayment y
+        union all
+        select p.program_id, s.party, s.day, 0, s.net
+        from settlement_by_day s
+        join program p on p.code = s.program
+        where s.is_prepaid
+    ) d
+    group by d.program_id, d.party, d.day
+) d;
+
+comment on view prepaid_by_day is 'Budgets paid in advance, by the local days on which they changed';
+comment on column prepaid_by_day.program_id is 'Program';
+comment on column prepaid_by_day.party is 'Funder';
+comment on column prepaid_by_day.day is 'Local day';
+comment on column prepaid_by_day.paid_in is 'Money paid in, less what was paid back';
+comment on column prepaid_by_day.used is 'Money that the points of the day come to, commission included';
+comment on column prepaid_by_day.left_over is 'What is left at the end of the day; below zero: more was used than paid in';
+
+create view prepaid_budget as
+select p.code as program, b.party, b.currency, b.paid_in, b.used, b.paid_in - b.used as left_over,
+    case when b.paid_in <= b.used then b.exhausted_on end as exhausted_on,
+    b.used_lately / 30 as used_per_day,
+    case when b.paid_in > b.used and b.used_lately > 0 and (b.paid_in - b.used) * 30 / b.used_lately < 36500
+        then (now() at time zone p.time_zone)::date + ((b.paid_in - b.used) * 30 / b.used_lately)::integer end as lasts_until
+from (
+    select d.program_id, d.party, sum(d.paid_in) as paid_in, sum(d.used) as used,
+        (select min(a.currency) from agreement a where a.program_id = d.program_id and a.kind = 'funder' and a.party = d.party) as currency,
+        min(d.day) filter (where d.left_over <= 0 and d.is_last_run) as exhausted_on,
+        coalesce(sum(d.used) filter (where d.day > (now() at time zone d.time_zone)::date - 30), 0) as used_lately
+    from (
+        select d.*, q.time_zone,
+            -- whether there is nothing left on any later day either
+            bool_and(d.left_over <= 0) over (partition by d.program_id, d.party order by d.day desc) as is_last_run
+        from prepaid_by_day d
+        join program q on q.program_id = d.program_id
+    ) d
+    group by d.program_id, d.party
+) b
+join program p on p.program_id = b.program_id;
+
+comment on view prepaid_budget is 'Budgets paid in advance as they stand';
+comment on column prepaid_budget.program is 'Program';
+comment on column prepaid_budget.party is 'Funder';
+comment on column prepaid_budget.currency is 'Currency of the money';
+comment on column prepaid_budget.paid_in is 'Money paid in, less what was paid back';
+comment on column prepaid_budget.used is 'Money that points came to, commission included';
+comment on column prepaid_budget.left_over is 'paid_in - used; below zero: the party owes it';
+comment on column prepaid_budget.exhausted_on is 'Local day since whose end there has been nothing left; null: something is left';
+comment on column prepaid_budget.used_per_day is 'What was used in the last 30 local days, today included, a day';
+comment on column prepaid_budget.lasts_until is 'Local day on which it is used up at that pace; null: it is, or does not come up within a century';
+
+create view settlement_by_month as
+select p.code as program, m.kind, m.party, m.month, m.issued, m.reversed, m.adjusted, m.redeemed, m.returned, m.expired, m.reinstated,
+    m.points, m.unpriced, m.amount, m.commission, m.net, m.currency,
+    case when m.has_budget then m.left_over - m.paid_in + m.used end as prepaid_opening,
+    case when m.has_budget then m.paid_in end as prepaid_in,
+    case when m.has_budget then m.used end as prepaid_used,
+    case when m.has_budget then m.left_over end as prepaid_left,
+    x.exhausted_on as prepaid_exhausted_on
+from (
+    select m.*,
+        sum(m.paid_in - m.used) over (partition by m.program_id, m.kind, m.party order by m.month) as left_over,
+        bool_or(m.pays_ahead) over (partition by m.program_id, m.kind, m.party order by m.month) as has_budget
+    from (
+        select m.program_id, m.kind, m.party, m.month,
+            sum(m.issued) as issued, sum(m.reversed) as reversed, sum(m.adjusted) as adjusted, sum(m.redeemed) as redeemed,
+            sum(m.returned) as returned, sum(m.expired) as expired, sum(m.reinstated) as reinstated,
+            sum(m.points) as points, sum(m.unpriced) as unpriced, sum(m.amount) as amount, sum(m.commission) as commission,
+            sum(m.net) as net, min(m.currency) as currency, sum(m.paid_in) as paid_in, sum(m.used) as used, bool_or(m.pays_ahead) as pays_ahead
+        from (
+            select p.program_id, s.kind, s.party, date_trunc('month', s.day::timestamp)::date as month,
+                s.issued, s.reversed, s.adjusted, s.redeemed, s.returned, 0::numeric as expired, 0::numeric as reinstated, s.points,
+                case when s.agreement_no is null and s.party is not null then s.points else 0 end as unpriced,
+                s.amount, s.commission, s.net, s.currency, 0::numeric as paid_in,
+                case when s.is_prepaid then s.net else 0 end as used, coalesce(s.is_prepaid, false) as pays_ahead
+            from settlement_by_day s
+            join program p on p.code = s.program
+            union all
+            select c.program_id, 'funder', c.funder, c.reported_month,
+                0, 0, 0,
+                - coalesce(sum(c.points + c.held) filter (where c.movement = 'redeemed'), 0),
+                coalesce(sum(c.points + c.held) filter (where c.movement = 'returned'), 0),
+                - coalesce(sum(c.points + c.held) filter (where c.movement = 'expired'), 0),
+                coalesce(sum(c.points + c.held) filter (where c.movement = 'reinstated'), 0),
+                0, 0, null, null, null, null, 0, 0, false
+            from cohort_flow c
+            where c.movement in ('redeemed', 'returned', 'expired', 'reinstated')
+            group by c.program_id, c.funder, c.reported_month
+            union all
+            select y.program_id, 'funder', y.party, date_trunc('month', y.paid_on::timestamp)::date,
+                0, 0, 0, 0, 0, 0, 0, 0, 0, null, null, null, y.currency, y.amount, 0, true
+            from prepayment y
+        ) m
+        group by m.program_id, m.kind, m.party, m.month
+    ) m
+) m
+join program p on p.program_id = m.program_id
+left join (
+    select d.program_id, d.party, date_trunc('month', d.day::timestamp)::date as month, min(d.day) as exhausted_on
+    from prepaid_by_day d
+    where d.left_over <= 0
+    group by d.program_id, d.party, 3
+) x on m.kind = 'funder' and x.program_id = m.program_id and x.party = m.party and x.month = m.month;
+
+comment on view settlement_by_month is 'Points of each funder and each partner by local month, the money that they come to, and the funder''s budget';
+comment on column settlement_by_month.program is 'Program';
+comment on column settlement_by_month.kind is 'funder: who pays for points that are issued; partner: who is paid for points that are redeemed';
+comment on column settlement_by_month.party is 'Who; null: the issuer';
+comment on column settlement_by_month.month is 'First day of the local month in which entries are reported';
+comment on column settlement_by_month.issued is 'Of a funder: points earned and imported';
+comment on column settlement_by_month.reversed is 'Of a funder: those taken back of what was earned or imported';
+comment on column settlement_by_month.adjusted is 'Of a funder: points given by adjustments, less those taken back; of the issuer also what adjustments took';
+comment on column settlement_by_month.redeemed is 'Of a partner: points redeemed with it; of a funder: points redeemed of those that it funded';
+comment on column settlement_by_month.returned is 'Those of redeemed points that were returned';
+comment on column settlement_by_month.expired is 'Of a funder: points that lapsed of those that it funded';
+comment on column settlement_by_month.reinstated is 'Of a funder: those of them that were given back';
+comment on column settlement_by_month.points is 'Points that are paid for: issued - reversed + adjusted of a funder, redeemed - returned of a partner';
+comment on column settlement_by_month.unpriced is 'Those of points that are of days without an agreement';
+comment on column settlement_by_month.amount is 'Points at the price of each day; null: there is no agreement';
+comment on column settlement_by_month.commission is 'What the issuer charges, as a share of amount';
+comment on column settlement_by_month.net is 'What the party owes the issuer, below zero what it is owed: amount + commission of a funder, commission - amount of a partner';
+comment on column settlement_by_month.currency is 'Currency of the money';
+comment on column settlement_by_month.prepaid_opening is 'Of a funder that pays in advance: what was left of its budget before the month';
+comment on column settlement_by_month.prepaid_in is 'Money paid in, less what was paid back';
+comment on column settlement_by_month.prepaid_used is 'Those of net that were taken from the budget';
+comment on column settlement_by_month.prepaid_left is 'prepaid_opening + prepaid_in - prepaid_used; below zero: the party owes it';
+comment on column settlement_by_month.prepaid_exhausted_on is 'First local day of the month at whose end nothing was left of the budget; null: something was left on each day on which it changed';
+
+create view settlement_of_party_by_month as
+select s.program, s.party, s.month,
+    coalesce(sum(s.net - coalesce(s.prepaid_used, 0)) filter (where s.kind = 'funder'), 0) as receivable,
+    coalesce(sum(s.prepaid_used), 0) as from_budget,
+    coalesce(- sum(s.net) filter (where s.kind = 'partner'), 0) as payable,
+    coalesce(sum(s.net - coalesce(s.prepaid_used, 0)), 0) as net,
+    min(s.currency) as currency
+from settlement_by_month s
+where s.currency is not null
+group by s.program, s.party, s.month;
+
+comment on view settlement_of_party_by_month is 'What each party owes and is owed for a local month, as funder and as partner together';
+comment on column settlement_of_party_by_month.program is 'Program';
+comment on column settlement_of_party_by_month.party is 'Who';
+comment on column settlement_of_party_by_month.month is 'First day of the local month';
+comment on column settlement_of_party_by_month.receivable is 'What it owes as funder, but for what is taken from its budget';
+comment on column settlement_of_party_by_month.from_budget is 'What is taken from its budget';
+comment on column settlement_of_party_by_month.payable is 'What it is owed as partner';
+comment on column settlement_of_party_by_month.net is 'receivable - payable: what it is to pay; below zero: what it is to be paid';
+comment on column settlement_of_party_by_month.currency is 'Currency of the money';
