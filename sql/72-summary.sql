@@ -52,7 +52,10 @@ select b.program_id, b.time_zone, b.movement, b.posted_at, b.event_at, b.reporte
     c.source, c.funder, coalesce(c.revenue > 0, false) as is_sold, x.points, x.held
 from booked_entry b
 cross join lateral (
-    select b.seq as lot_seq, b.amount::numeric as points, 0::numeric as held where b.expires_at is not null
+    -- An extend entry's amount is zero: its lot has what it took from another.
+    select b.seq as lot_seq, case when b.kind <> 'extend' then b.amount::numeric
+        else (select sum(x.amount::numeric) from allocation x where x.account_id = b.account_id and x.seq = b.seq) end as points,
+        0::numeric as held where b.expires_at is not null
     union all
     select x.lot_seq, -x.amount::numeric, case when b.kind in ('hold', 'release') then x.amount::numeric else 0 end
     from allocation x where x.account_id = b.account_id and x.seq = b.seq

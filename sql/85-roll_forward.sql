@@ -1,0 +1,250 @@
+-- roll_forward: opening + what moved = closing, by day, month and program, on each basis of time.
+
+-- The innermost query names the program by its code and the basis by its name,
+-- and everything above keeps the two in its grouping and partitions: a
+-- condition on either reaches the flow views. A pending credit counts from the
+-- day of its basis to the day before its first spendable one: two lines.
+create view roll_forward_change as
+select f.program, f.basis, f.day,
+    coalesce(sum(f.amount) filter (where f.movement = 'earned'), 0) as earned,
+    coalesce(sum(f.amount) filter (where f.movement = 'imported'), 0) as imported,
+    coalesce(sum(f.amount) filter (where f.movement = 'adjusted'), 0) as adjusted,
+    coalesce(-sum(f.amount) filter (where f.movement = 'reversed'), 0) as reversed,
+    coalesce(-sum(f.amount) filter (where f.movement = 'redeemed'), 0) as redeemed,
+    coalesce(sum(f.amount) filter (where f.movement = 'returned'), 0) as returned,
+    coalesce(-sum(f.amount) filter (where f.movement = 'expired'), 0) as expired,
+    coalesce(sum(f.amount) filter (where f.movement = 'reinstated'), 0) as reinstated,
+    coalesce(sum(f.amount) filter (where f.movement = 'transferred'), 0) as transferred,
+    coalesce(sum(f.amount), 0) as change,
+    coalesce(sum(f.pending) filter (where f.movement = 'pended'), 0) as pended,
+    coalesce(-sum(f.pending) filter (where f.movement = 'matured'), 0) as matured,
+    coalesce(sum(f.held) filter (where f.movement = 'held'), 0) as held,
+    coalesce(-sum(f.held) filter (where f.movement = 'redeemed'), 0) as captured,
+    coalesce(-sum(f.held) filter (where f.movement = 'released'), 0) as released,
+    coalesce(sum(f.debt) filter (where f.movement <> 'repaid'), 0) as owed,
+    coalesce(-sum(f.debt) filter (where f.movement = 'repaid'), 0) as repaid
+from (
+    select p.code as program, b.basis, b.day, d.movement, d.amount, d.held, d.debt, 0 as pending
+    from program p
+    join day_flow d on d.program_id = p.program_id
+    cross join lateral (values ('booked', d.booked_on), ('happened', d.happened_on), ('reported', d.reported_on)) b (basis, day)
+    union all
+    select p.code, b.basis, l.day, l.movement, 0, 0, 0, l.points
+    from program p
+    join pending_flow d on d.program_id = p.program_id
+    cross join lateral (values ('booked', d.booked_on), ('happened', d.happened_on), ('reported', d.reported_on)) b (basis, day)
+    -- Known only once it could be spent: it was never pending on that basis.
+    cross join lateral (values ('pended', b.day, d.points), ('matured', d.available_on, -d.points)) l (movement, day, points)
+    where d.available_on > b.day and (l.movement = 'pended' or l.day <= (now() at time zone p.time_zone)::date)
+) f
+group by f.program, f.basis, f.day;
+
+comment on view roll_forward_change is 'What moved in each program on the days on which something did, by each basis of time: what the roll-forwards are made of';
+comment on column roll_forward_change.program is 'Program';
+comment on column roll_forward_change.basis is 'By which time an entry belongs to a day: booked (when it was posted), happened (its event_at), or reported (its event_at, or where the books were closed then, when they ended)';
+comment on column roll_forward_change.day is 'Local day of the program';
+comment on column roll_forward_change.earned is 'Points earned';
+comment on column roll_forward_change.imported is 'Points taken over from another system';
+comment on column roll_forward_change.adjusted is 'Goodwill less penalties, and what was undone or forgiven of them';
+comment on column roll_forward_change.reversed is 'Points of credits that were taken back, those owed among them; taken off';
+comment on column roll_forward_change.redeemed is 'Points spent, by redemption or capture; taken off';
+comment on column roll_forward_change.returned is 'Points spent that came back';
+comment on column roll_forward_change.expired is 'Points whose lapse was booked; taken off';
+comment on column roll_forward_change.reinstated is 'Points whose lapse was undone';
+comment on column roll_forward_change.transferred is 'Transfers in less transfers out: zero, as a transfer stays in its program';
+comment on column roll_forward_change.change is 'Change of the balance: all lines before it, with their signs';
+comment on column roll_forward_change.pended is 'Credits that cannot be spent yet, less what was taken of them before they could';
+comment on column roll_forward_change.matured is 'Pending points that can be spent by the end of it; taken off';
+comment on column roll_forward_change.held is 'Points put on hold';
+comment on column roll_forward_change.captured is 'Held points that were spent; taken off';
+comment on column roll_forward_change.released is 'Held points that were given back; taken off';
+comment on column roll_forward_change.owed is 'New debts of members, less what was undone or forgiven of them';
+comment on column roll_forward_change.repaid is 'Debts repaid out of credits; taken off';
+
+-- A row of roll_forward_change stands for its day and the days up to the next
+-- row, on which nothing moved.
+create view roll_forward_by_day as
+select c.program, c.basis, c.day + n.n as day,
+    case when n.n = 0 then c.closing - c.change else c.closing end as opening,
+    case when n.n = 0 then c.earned else 0 end as earned,
+    case when n.n = 0 then c.imported else 0 end as imported,
+    case when n.n = 0 then c.adjusted else 0 end as adjusted,
+    case when n.n = 0 then c.reversed else 0 end as reversed,
+    case when n.n = 0 then c.redeemed else 0 end as redeemed,
+    case when n.n = 0 then c.returned else 0 end as returned,
+    case when n.n = 0 then c.expired else 0 end as expired,
+    case when n.n = 0 then c.reinstated else 0 end as reinstated,
+    case when n.n = 0 then c.transferred else 0 end as transferred,
+    c.closing,
+    case when n.n = 0 then c.closing_pending - (c.pended - c.matured) else c.closing_pending end as opening_pending,
+    case when n.n = 0 then c.pended else 0 end as pended,
+    case when n.n = 0 then c.matured else 0 end as matured,
+    c.closing_pending,
+    case when n.n = 0 then c.closing_held - (c.held - c.captured - c.released) else c.closing_held end as opening_held,
+    case when n.n = 0 then c.held else 0 end as held,
+    case when n.n = 0 then c.captured else 0 end as captured,
+    case when n.n = 0 then c.released else 0 end as released,
+    c.closing_held,
+    case when n.n = 0 then c.closing_debt - (c.owed - c.repaid) else c.closing_debt end as opening_debt,
+    case when n.n = 0 then c.owed else 0 end as owed,
+    case when n.n = 0 then c.repaid else 0 end as repaid,
+    c.closing_debt
+from (
+    select r.*,
+        lead(r.day) over (partition by r.program, r.basis order by r.day) as next_day,
+        sum(r.change) over so_far as closing,
+        sum(r.pended - r.matured) over so_far as closing_pending,
+        sum(r.held - r.captured - r.released) over so_far as closing_held,
+        sum(r.owed - r.repaid) over so_far as closing_debt
+    from roll_forward_change r
+    window so_far as (partition by r.program, r.basis order by r.day rows unbounded preceding)
+) c
+join program p on p.code = c.program
+cross join lateral generate_series(0,
+    coalesce(c.next_day - 1, greatest(c.day, (now() at time zone p.time_zone)::date)) - c.day) n (n);
+
+comment on view roll_forward_by_day is 'Points owed by each program day by day, from the first that moved to today: opening + earned + imported + adjusted - reversed - redeemed + returned - expired + reinstated + transferred = closing, which is the next opening';
+comment on column roll_forward_by_day.program is 'Program';
+comment on column roll_forward_by_day.basis is 'By which time an entry belongs to a day: booked (when it was posted), happened (its event_at), or reported (its event_at, or where the books were closed then, when they ended)';
+comment on column roll_forward_by_day.day is 'Local day of the program';
+comment on column roll_forward_by_day.opening is 'Points owed at its beginning';
+comment on column roll_forward_by_day.earned is 'Points earned';
+comment on column roll_forward_by_day.imported is 'Points taken over from another system';
+comment on column roll_forward_by_day.adjusted is 'Goodwill less penalties, and what was undone or forgiven of them';
+comment on column roll_forward_by_day.reversed is 'Points of credits that were taken back, those owed among them; taken off';
+comment on column roll_forward_by_day.redeemed is 'Points spent, by redemption or capture; taken off';
+comment on column roll_forward_by_day.returned is 'Points spent that came back';
+comment on column roll_forward_by_day.expired is 'Points whose lapse was booked; taken off';
+comment on column roll_forward_by_day.reinstated is 'Points whose lapse was undone';
+comment on column roll_forward_by_day.transferred is 'Transfers in less transfers out: zero, as a transfer stays in its program';
+comment on column roll_forward_by_day.closing is 'Points owed at its end';
+comment on column roll_forward_by_day.opening_pending is 'Those that could not be spent yet at its beginning';
+comment on column roll_forward_by_day.pended is 'Credits that cannot be spent yet, less what was taken of them before they could';
+comment on column roll_forward_by_day.matured is 'Pending points that can be spent by the end of it; taken off';
+comment on column roll_forward_by_day.closing_pending is 'Those that could not be spent yet at its end';
+comment on column roll_forward_by_day.opening_held is 'Those on hold at its beginning';
+comment on column roll_forward_by_day.held is 'Points put on hold';
+comment on column roll_forward_by_day.captured is 'Held points that were spent; taken off';
+comment on column roll_forward_by_day.released is 'Held points that were given back; taken off';
+comment on column roll_forward_by_day.closing_held is 'Those on hold at its end';
+comment on column roll_forward_by_day.opening_debt is 'Points that members owe at its beginning';
+comment on column roll_forward_by_day.owed is 'New debts of members, less what was undone or forgiven of them';
+comment on column roll_forward_by_day.repaid is 'Debts repaid out of credits; taken off';
+comment on column roll_forward_by_day.closing_debt is 'Points that members owe at its end';
+
+create view roll_forward_by_month as
+select c.program, c.basis, (c.month + n.n * interval '1 month')::date as month,
+    case when n.n = 0 then c.closing - c.change else c.closing end as opening,
+    case when n.n = 0 then c.earned else 0 end as earned,
+    case when n.n = 0 then c.imported else 0 end as imported,
+    case when n.n = 0 then c.adjusted else 0 end as adjusted,
+    case when n.n = 0 then c.reversed else 0 end as reversed,
+    case when n.n = 0 then c.redeemed else 0 end as redeemed,
+    case when n.n = 0 then c.returned else 0 end as returned,
+    case when n.n = 0 then c.expired else 0 end as expired,
+    case when n.n = 0 then c.reinstated else 0 end as reinstated,
+    case when n.n = 0 then c.transferred else 0 end as transferred,
+    c.closing,
+    case when n.n = 0 then c.closing_pending - (c.pended - c.matured) else c.closing_pending end as opening_pending,
+    case when n.n = 0 then c.pended else 0 end as pended,
+    case when n.n = 0 then c.matured else 0 end as matured,
+    c.closing_pending,
+    case when n.n = 0 then c.closing_held - (c.held - c.captured - c.released) else c.closing_held end as opening_held,
+    case when n.n = 0 then c.held else 0 end as held,
+    case when n.n = 0 then c.captured else 0 end as captured,
+    case when n.n = 0 then c.released else 0 end as released,
+    c.closing_held,
+    case when n.n = 0 then c.closing_debt - (c.owed - c.repaid) else c.closing_debt end as opening_debt,
+    case when n.n = 0 then c.owed else 0 end as owed,
+    case when n.n = 0 then c.repaid else 0 end as repaid,
+    c.closing_debt
+from (
+    select r.*,
+        lead(r.month) over (partition by r.program, r.basis order by r.month) as next_month,
+        sum(r.change) over so_far as closing,
+        sum(r.pended - r.matured) over so_far as closing_pending,
+        sum(r.held - r.captured - r.released) over so_far as closing_held,
+        sum(r.owed - r.repaid) over so_far as closing_debt
+    from (
+        select m.program, m.basis, date_trunc('month', m.day::timestamp)::date as month,
+            sum(m.earned) as earned, sum(m.imported) as imported, sum(m.adjusted) as adjusted, sum(m.reversed) as reversed,
+            sum(m.redeemed) as redeemed, sum(m.returned) as returned, sum(m.expired) as expired, sum(m.reinstated) as reinstated,
+            sum(m.transferred) as transferred, sum(m.change) as change, sum(m.pended) as pended, sum(m.matured) as matured,
+            sum(m.held) as held, sum(m.captured) as captured, sum(m.released) as released, sum(m.owed) as owed,
+            sum(m.repaid) as repaid
+        from roll_forward_change m
+        group by 1, 2, 3
+    ) r
+    window so_far as (partition by r.program, r.basis order by r.month rows unbounded preceding)
+) c
+join program p on p.code = c.program
+cross join lateral (
+    select coalesce(c.next_month, greatest(c.month, date_trunc('month', now() at time zone p.time_zone)) + interval '1 month') as until
+) e
+cross join lateral generate_series(0, (extract(year from e.until) * 12 + extract(month from e.until)
+    - extract(year from c.month) * 12 - extract(month from c.month))::integer - 1) n (n);
+
+comment on view roll_forward_by_month is 'Points owed by each program month by month, from the first that moved to the current one: opening + earned + imported + adjusted - reversed - redeemed + returned - expired + reinstated + transferred = closing, which is the next opening';
+comment on column roll_forward_by_month.program is 'Program';
+comment on column roll_forward_by_month.basis is 'By which time an entry belongs to a day: booked (when it was posted), happened (its event_at), or reported (its event_at, or where the books were closed then, when they ended)';
+comment on column roll_forward_by_month.month is 'First day of the local month';
+comment on column roll_forward_by_month.opening is 'Points owed at its beginning';
+comment on column roll_forward_by_month.earned is 'Points earned';
+comment on column roll_forward_by_month.imported is 'Points taken over from another system';
+comment on column roll_forward_by_month.adjusted is 'Goodwill less penalties, and what was undone or forgiven of them';
+comment on column roll_forward_by_month.reversed is 'Points of credits that were taken back, those owed among them; taken off';
+comment on column roll_forward_by_month.redeemed is 'Points spent, by redemption or capture; taken off';
+comment on column roll_forward_by_month.returned is 'Points spent that came back';
+comment on column roll_forward_by_month.expired is 'Points whose lapse was booked; taken off';
+comment on column roll_forward_by_month.reinstated is 'Points whose lapse was undone';
+comment on column roll_forward_by_month.transferred is 'Transfers in less transfers out: zero, as a transfer stays in its program';
+comment on column roll_forward_by_month.closing is 'Points owed at its end, of the current month so far';
+comment on column roll_forward_by_month.opening_pending is 'Those that could not be spent yet at its beginning';
+comment on column roll_forward_by_month.pended is 'Credits that cannot be spent yet, less what was taken of them before they could';
+comment on column roll_forward_by_month.matured is 'Pending points that can be spent by the end of it; taken off';
+comment on column roll_forward_by_month.closing_pending is 'Those that could not be spent yet at its end, of the current month so far';
+comment on column roll_forward_by_month.opening_held is 'Those on hold at its beginning';
+comment on column roll_forward_by_month.held is 'Points put on hold';
+comment on column roll_forward_by_month.captured is 'Held points that were spent; taken off';
+comment on column roll_forward_by_month.released is 'Held points that were given back; taken off';
+comment on column roll_forward_by_month.closing_held is 'Those on hold at its end, of the current month so far';
+comment on column roll_forward_by_month.opening_debt is 'Points that members owe at its beginning';
+comment on column roll_forward_by_month.owed is 'New debts of members, less what was undone or forgiven of them';
+comment on column roll_forward_by_month.repaid is 'Debts repaid out of credits; taken off';
+comment on column roll_forward_by_month.closing_debt is 'Points that members owe at its end, of the current month so far';
+
+create view roll_forward_by_program as
+select r.program, min(r.day) as since,
+    sum(r.earned) as earned, sum(r.imported) as imported, sum(r.adjusted) as adjusted, sum(r.reversed) as reversed,
+    sum(r.redeemed) as redeemed, sum(r.returned) as returned, sum(r.expired) as expired, sum(r.reinstated) as reinstated,
+    sum(r.transferred) as transferred,
+    sum(r.change) as closing,
+    sum(r.pended - r.matured) as closing_pending,
+    sum(r.held) as held, sum(r.captured) as captured, sum(r.released) as released,
+    sum(r.held - r.captured - r.released) as closing_held,
+    sum(r.owed) as owed, sum(r.repaid) as repaid, sum(r.owed - r.repaid) as closing_debt
+from roll_forward_change r
+where r.basis = 'booked'
+group by r.program;
+
+comment on view roll_forward_by_program is 'All that ever moved in each program, and what it came to: the lines of the roll-forwards, summed up';
+comment on column roll_forward_by_program.program is 'Program';
+comment on column roll_forward_by_program.since is 'Local day of the first booking';
+comment on column roll_forward_by_program.earned is 'Points earned';
+comment on column roll_forward_by_program.imported is 'Points taken over from another system';
+comment on column roll_forward_by_program.adjusted is 'Goodwill less penalties, and what was undone or forgiven of them';
+comment on column roll_forward_by_program.reversed is 'Points of credits that were taken back, those owed among them; taken off';
+comment on column roll_forward_by_program.redeemed is 'Points spent, by redemption or capture; taken off';
+comment on column roll_forward_by_program.returned is 'Points spent that came back';
+comment on column roll_forward_by_program.expired is 'Points whose lapse was booked; taken off';
+comment on column roll_forward_by_program.reinstated is 'Points whose lapse was undone';
+comment on column roll_forward_by_program.transferred is 'Transfers in less transfers out: zero, as a transfer stays in its program';
+comment on column roll_forward_by_program.closing is 'Points owed';
+comment on column roll_forward_by_program.closing_pending is 'Those of them that cannot be spent by the end of today';
+comment on column roll_forward_by_program.held is 'Points put on hold';
+comment on column roll_forward_by_program.captured is 'Held points that were spent; taken off';
+comment on column roll_forward_by_program.released is 'Held points that were given back; taken off';
+comment on column roll_forward_by_program.closing_held is 'Points on hold';
+comment on column roll_forward_by_program.owed is 'New debts of members, less what was undone or forgiven of them';
+comment on column roll_forward_by_program.repaid is 'Debts repaid out of credits; taken off';
+comment on column roll_forward_by_program.closing_debt is 'Points that members owe';
