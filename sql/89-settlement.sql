@@ -11,24 +11,20 @@ select p.code as program, f.kind, f.party, f.day, f.issued, f.reversed, f.adjust
     end as net,
     t.currency
 from (
-    select d.program_id, 'funder' as kind, d.funder as party, d.reported_on as day,
+    select d.program_id, c.kind, c.party, d.reported_on as day,
         coalesce(sum(d.amount) filter (where d.movement in ('earned', 'imported')), 0) as issued,
         - coalesce(sum(d.amount) filter (where d.movement = 'reversed'), 0) as reversed,
         coalesce(sum(d.amount) filter (where d.movement = 'adjusted'), 0) as adjusted,
-        0::numeric as redeemed, 0::numeric as returned,
-        sum(d.amount) as points
+        - coalesce(sum(d.amount) filter (where d.movement = 'redeemed'), 0) as redeemed,
+        coalesce(sum(d.amount) filter (where d.movement = 'returned'), 0) as returned,
+        sum(case c.kind when 'funder' then d.amount else - d.amount end) as points
     from day_flow d
-    where d.movement in ('earned', 'imported', 'reversed', 'adjusted')
-    group by d.program_id, d.funder, d.reported_on
-    union all
-    select d.program_id, 'partner', d.partner, d.reported_on,
-        0, 0, 0,
-        - coalesce(sum(d.amount) filter (where d.movement = 'redeemed'), 0),
-        coalesce(sum(d.amount) filter (where d.movement = 'returned'), 0),
-        - sum(d.amount)
-    from day_flow d
-    where d.movement in ('redeemed', 'returned')
-    group by d.program_id, d.partner, d.reported_on
+    cross join lateral (
+        select 'funder' as kind, d.funder as party where d.movement in ('earned', 'imported', 'reversed', 'adjusted')
+        union all
+        select 'partner', d.partner where d.movement in ('redeemed', 'returned')
+    ) c
+    group by d.program_id, c.kind, c.party, d.reported_on
 ) f
 join program p on p.program_id = f.program_id
 left join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.day;
@@ -112,6 +108,9 @@ comment on column prepaid_budget.used_per_day is 'What was used in the last 30 l
 comment on column prepaid_budget.lasts_until is 'Local day on which it is used up at that pace; null: it is, or does not come up within a century';
 
 create view settlement_by_month as
+with day as materialized (
+    select p.program_id, s.* from settlement_by_day s join program p on p.code = s.program
+)
 select p.code as program, m.kind, m.party, m.month, m.issued, m.reversed, m.adjusted, m.redeemed, m.returned, m.expired, m.reinstated,
     m.points, m.unpriced, m.amount, m.commission, m.net, m.currency,
     case when m.has_budget then m.left_over - m.paid_in + m.used end as prepaid_opening,
@@ -130,13 +129,12 @@ from (
             sum(m.points) as points, sum(m.unpriced) as unpriced, sum(m.amount) as amount, sum(m.commission) as commission,
             sum(m.net) as net, min(m.currency) as currency, sum(m.paid_in) as paid_in, sum(m.used) as used, bool_or(m.pays_ahead) as pays_ahead
         from (
-            select p.program_id, s.kind, s.party, date_trunc('month', s.day::timestamp)::date as month,
-                s.issued, s.reversed, s.adjusted, s.redeemed, s.returned, 0::numeric as expired, 0::numeric as reinstated, s.points,
-                case when s.agreement_no is null and s.party is not null then s.points else 0 end as unpriced,
-                s.amount, s.commission, s.net, s.currency, 0::numeric as paid_in,
-                case when s.is_prepaid then s.net else 0 end as used, coalesce(s.is_prepaid, false) as pays_ahead
-            from settlement_by_day s
-            join program p on p.code = s.program
+            select d.program_id, d.kind, d.party, date_trunc('month', d.day::timestamp)::date as month,
+                d.issued, d.reversed, d.adjusted, d.redeemed, d.returned, 0::numeric as expired, 0::numeric as reinstated, d.points,
+                case when d.agreement_no is null and d.party is not null then d.points else 0 end as unpriced,
+                d.amount, d.commission, d.net, d.currency, 0::numeric as paid_in,
+                case when d.is_prepaid then d.net else 0 end as used, coalesce(d.is_prepaid, false) as pays_ahead
+            from day d
             union all
             select c.program_id, 'funder', c.funder, c.reported_month,
                 0, 0, 0,
@@ -158,10 +156,18 @@ from (
 ) m
 join program p on p.program_id = m.program_id
 left join (
-    select d.program_id, d.party, date_trunc('month', d.day::timestamp)::date as month, min(d.day) as exhausted_on
-    from prepaid_by_day d
-    where d.left_over <= 0
-    group by d.program_id, d.party, 3
+    select b.program_id, b.party, date_trunc('month', b.day::timestamp)::date as month, min(b.day) as exhausted_on
+    from (
+        select b.program_id, b.party, b.day, sum(sum(b.change)) over (partition by b.program_id, b.party order by b.day) as left_over
+        from (
+            select y.program_id, y.party, y.paid_on as day, y.amount as change from prepayment y
+            union all
+            select d.program_id, d.party, d.day, - d.net from day d where d.is_prepaid
+        ) b
+        group by b.program_id, b.party, b.day
+    ) b
+    where b.left_over <= 0
+    group by b.program_id, b.party, 3
 ) x on m.kind = 'funder' and x.program_id = m.program_id and x.party = m.party and x.month = m.month;
 
 comment on view settlement_by_month is 'Points of each funder and each partner by local month, the money that they come to, and the funder''s budget';

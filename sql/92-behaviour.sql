@@ -76,18 +76,18 @@ comment on column tier_summary_rule.thresholds is 'Thresholds of its tiers, the 
 -- gone by then.
 create function history_of_changed(since timestamptz, until timestamptz)
 returns table (account_id bigint, program_id integer, time_zone text, tier_window interval, seq bigint, kind text, amount numeric,
-    event_at timestamptz, qualifying numeric, reverses_seq bigint, is_new boolean)
+    event_at timestamptz, qualifying bigint, reverses_seq bigint, is_new boolean)
 language sql stable parallel safe
 begin atomic
     select e.account_id, p.program_id, p.time_zone, p.tier_window, e.seq, e.kind::text, e.amount::numeric, e.event_at,
-        e.qualifying::numeric, e.reverses_seq, true
+        e.qualifying::bigint, e.reverses_seq, true
     from entry e
     join account a on a.account_id = e.account_id
     join program p on p.program_id = a.program_id
     where history_of_changed.since is null and (history_of_changed.until is null or e.posted_at < history_of_changed.until)
     union all
     select e.account_id, p.program_id, p.time_zone, p.tier_window, e.seq, e.kind::text, e.amount::numeric, e.event_at,
-        e.qualifying::numeric, e.reverses_seq, e.posted_at >= history_of_changed.since
+        e.qualifying::bigint, e.reverses_seq, e.posted_at >= history_of_changed.since
     from (
         select distinct c.account_id from entry c
         where history_of_changed.since is not null and c.posted_at >= history_of_changed.since
@@ -107,28 +107,33 @@ comment on function history_of_changed(timestamptz, timestamptz) is
 
 create function activity_facts(since timestamptz, until timestamptz)
 returns table (program_id integer, month date, active bigint, earners bigint, redeemers bigint)
-language sql stable parallel safe security definer
+language plpgsql stable parallel safe security definer rows 100
 set search_path = jifen, pg_temp
+set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
-    select m.program_id, m.month,
-        count(*) filter (where m.is_active and not m.was_active),
-        count(*) filter (where m.earns and not m.earned),
-        count(*) filter (where m.redeems and not m.redeemed)
-    from (
-        select h.account_id, h.program_id, date_trunc('month', h.event_at at time zone h.time_zone)::date as month,
-            bool_or(true) as is_active,
-            bool_or(not h.is_new) as was_active,
-            bool_or(h.kind = 'earn') as earns,
-            bool_or(h.kind = 'earn' and not h.is_new) as earned,
-            bool_or(h.kind in ('redeem', 'capture')) as redeems,
-            bool_or(h.kind in ('redeem', 'capture') and not h.is_new) as redeemed
-        from jifen.history_of_changed(activity_facts.since, activity_facts.until) h
-        where h.kind in ('earn', 'redeem', 'hold', 'capture', 'transfer_out')
-        group by h.account_id, h.program_id, 3
-        having bool_or(h.is_new)
-    ) m
-    group by m.program_id, m.month
+#variable_conflict use_column
+begin
+return query
+select m.program_id, m.month,
+    count(*) filter (where m.is_active and not m.was_active),
+    count(*) filter (where m.earns and not m.earned),
+    count(*) filter (where m.redeems and not m.redeemed)
+from (
+    select h.account_id, h.program_id, date_trunc('month', h.event_at at time zone h.time_zone)::date as month,
+        bool_or(true) as is_active,
+        bool_or(not h.is_new) as was_active,
+        bool_or(h.kind = 'earn') as earns,
+        bool_or(h.kind = 'earn' and not h.is_new) as earned,
+        bool_or(h.kind in ('redeem', 'capture')) as redeems,
+        bool_or(h.kind in ('redeem', 'capture') and not h.is_new) as redeemed
+    from jifen.history_of_changed(activity_facts.since, activity_facts.until) h
+    where h.kind in ('earn', 'redeem', 'hold', 'capture', 'transfer_out')
+    group by h.account_id, h.program_id, 3
+    having bool_or(h.is_new)
+) m
+group by m.program_id, m.month;
+end
 $$;
 
 comment on function activity_facts(timestamptz, timestamptz) is
@@ -137,26 +142,36 @@ comment on function activity_facts(timestamptz, timestamptz) is
 create function member_facts(since timestamptz, until timestamptz)
 returns table (account_id bigint, program_id integer, earns bigint, earned numeric, redemptions bigint, redeemed numeric,
     first_credit_on date, first_redeemed_on date, last_active_on date)
-language sql stable parallel safe security definer
+language plpgsql stable parallel safe security definer rows 100
 set search_path = jifen, pg_temp
+set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
-    select e.account_id, a.program_id,
-        count(*) filter (where e.kind = 'earn'),
-        coalesce(sum(e.amount::numeric) filter (where e.kind = 'earn' or o.kind = 'earn'), 0),
-        count(*) filter (where e.kind in ('redeem', 'capture')),
-        - coalesce(sum(e.amount::numeric) filter (where e.kind in ('redeem', 'capture') or o.kind in ('redeem', 'capture')), 0),
-        (min(e.event_at) filter (where e.kind in ('earn', 'import', 'transfer_in') or e.kind = 'adjust' and e.amount > 0)
-            at time zone min(p.time_zone))::date,
-        (min(e.event_at) filter (where e.kind in ('redeem', 'capture')) at time zone min(p.time_zone))::date,
-        (max(e.event_at) filter (where e.kind in ('earn', 'redeem', 'capture')) at time zone min(p.time_zone))::date
+#variable_conflict use_column
+begin
+return query
+select e.account_id, e.program_id,
+    count(*) filter (where e.kind = 'earn'),
+    coalesce(sum(e.amount::numeric) filter (where coalesce(e.reversed_kind, e.kind) = 'earn'), 0),
+    count(*) filter (where e.kind in ('redeem', 'capture')),
+    - coalesce(sum(e.amount::numeric) filter (where coalesce(e.reversed_kind, e.kind) in ('redeem', 'capture')), 0),
+    (min(e.event_at) filter (where e.kind in ('earn', 'import', 'transfer_in') or e.kind = 'adjust' and e.amount > 0)
+        at time zone e.time_zone)::date,
+    (min(e.event_at) filter (where e.kind in ('redeem', 'capture')) at time zone e.time_zone)::date,
+    (max(e.event_at) filter (where e.kind in ('earn', 'redeem', 'capture')) at time zone e.time_zone)::date
+from (
+    select e.account_id, p.program_id, p.time_zone, e.kind, e.amount, e.event_at,
+        -- looked up one by one: a join would read the journal twice for the sake of few
+        case when e.kind = 'reverse' then (select o.kind from jifen.entry o where o.account_id = e.account_id and o.seq = e.reverses_seq)
+        end as reversed_kind
     from jifen.entry e
     join jifen.account a on a.account_id = e.account_id
     join jifen.program p on p.program_id = a.program_id
-    left join jifen.entry o on e.kind = 'reverse' and o.account_id = e.account_id and o.seq = e.reverses_seq
     where (member_facts.since is null or e.posted_at >= member_facts.since)
         and (member_facts.until is null or e.posted_at < member_facts.until)
-    group by e.account_id, a.program_id
+) e
+group by e.account_id, e.program_id, e.time_zone;
+end
 $$;
 
 comment on function member_facts(timestamptz, timestamptz) is
@@ -168,52 +183,57 @@ comment on function member_facts(timestamptz, timestamptz) is
 -- reckoned of the entries before since is taken off.
 create function tier_facts(own_program integer, since timestamptz, until timestamptz)
 returns table (program_id integer, month date, tier_no integer, members bigint)
-language sql stable parallel safe security definer
+language plpgsql stable parallel safe security definer rows 100
 set search_path = jifen, pg_temp
+set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
-    with step as (
-        select h.account_id, c.month,
-            sum(c.qualifying) as qualifying,
-            coalesce(sum(c.qualifying) filter (where not h.is_new), 0) as old_qualifying,
-            bool_or(c.begins and not h.is_new) as is_old
-        from jifen.history_of_changed(tier_facts.since, tier_facts.until) h
-        cross join lateral (
-            select date_trunc('month', h.event_at at time zone h.time_zone)::date as month, coalesce(h.qualifying, 0) as qualifying, true as begins
-            union all
-            select date_trunc('month', (((h.event_at at time zone h.time_zone) + h.tier_window) at time zone h.time_zone)
-                at time zone h.time_zone)::date, - h.qualifying, false
-            where h.qualifying <> 0
-        ) c
-        where h.program_id = tier_facts.own_program
-        group by h.account_id, c.month
-    ), sums as (
-        select s.account_id, s.month,
-            sum(s.qualifying) over w as qualifying,
-            sum(s.old_qualifying) over w as old_qualifying,
-            bool_or(s.is_old) over w as is_old
-        from step s
-        window w as (partition by s.account_id order by s.month)
-    ), place as (
-        select s.account_id, s.month,
-            width_bucket(greatest(s.qualifying, 0), t.thresholds) as tier_no,
-            case when s.is_old then width_bucket(greatest(s.old_qualifying, 0), t.thresholds) end as old_tier_no
-        from sums s
-        cross join (
-            select coalesce(array_agg(t.threshold::numeric order by t.threshold), '{}') as thresholds
-            from jifen.tier t where t.program_id = tier_facts.own_program
-        ) t
-    ), change as (
-        select p.month, p.tier_no, lag(p.tier_no) over w as from_tier_no, p.old_tier_no, lag(p.old_tier_no) over w as from_old_tier_no
-        from place p
-        window w as (partition by p.account_id order by p.month)
-    )
-    select tier_facts.own_program, c.month, x.tier_no, sum(x.members)::bigint
-    from change c
-    cross join lateral (values (c.tier_no, 1), (c.from_tier_no, -1), (c.old_tier_no, -1), (c.from_old_tier_no, 1)) x (tier_no, members)
-    where (c.tier_no, c.old_tier_no) is distinct from (c.from_tier_no, c.from_old_tier_no) and x.tier_no is not null
-    group by c.month, x.tier_no
-    having sum(x.members) <> 0
+#variable_conflict use_column
+begin
+return query
+with step as (
+    select h.account_id, c.month,
+        sum(c.qualifying) as qualifying,
+        coalesce(sum(c.qualifying) filter (where not h.is_new), 0) as old_qualifying,
+        bool_or(c.begins and not h.is_new) as is_old
+    from jifen.history_of_changed(tier_facts.since, tier_facts.until) h
+    cross join lateral (
+        select date_trunc('month', h.event_at at time zone h.time_zone)::date as month, coalesce(h.qualifying, 0) as qualifying, true as begins
+        union all
+        select date_trunc('month', (((h.event_at at time zone h.time_zone) + h.tier_window) at time zone h.time_zone)
+            at time zone h.time_zone)::date, - h.qualifying, false
+        where h.qualifying <> 0
+    ) c
+    where h.program_id = tier_facts.own_program
+    group by h.account_id, c.month
+), sums as (
+    select s.account_id, s.month,
+        sum(s.qualifying) over w as qualifying,
+        sum(s.old_qualifying) over w as old_qualifying,
+        bool_or(s.is_old) over w as is_old
+    from step s
+    window w as (partition by s.account_id order by s.month)
+), place as (
+    select s.account_id, s.month,
+        width_bucket(greatest(s.qualifying, 0), t.thresholds) as tier_no,
+        case when s.is_old then width_bucket(greatest(s.old_qualifying, 0), t.thresholds) end as old_tier_no
+    from sums s
+    cross join (
+        select coalesce(array_agg(t.threshold::numeric order by t.threshold), '{}') as thresholds
+        from jifen.tier t where t.program_id = tier_facts.own_program
+    ) t
+), change as (
+    select p.month, p.tier_no, lag(p.tier_no) over w as from_tier_no, p.old_tier_no, lag(p.old_tier_no) over w as from_old_tier_no
+    from place p
+    window w as (partition by p.account_id order by p.month)
+)
+select tier_facts.own_program, c.month, x.tier_no, sum(x.members)::bigint
+from change c
+cross join lateral (values (c.tier_no, 1), (c.from_tier_no, -1), (c.old_tier_no, -1), (c.from_old_tier_no, 1)) x (tier_no, members)
+where (c.tier_no, c.old_tier_no) is distinct from (c.from_tier_no, c.from_old_tier_no) and x.tier_no is not null
+group by c.month, x.tier_no
+having sum(x.members) <> 0;
+end
 $$;
 
 comment on function tier_facts(integer, timestamptz, timestamptz) is

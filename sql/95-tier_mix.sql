@@ -1,4 +1,7 @@
 -- tier mix: in which tiers the members were at the end of each month.
+--
+-- Of a series the planner expects a thousand rows and of an array ten, and what
+-- it expects of several of them decides whether it compiles the query first.
 
 create view tier_mix_by_month as
 select p.code as program, m.month, t.code as tier, m.members, m.members / nullif(sum(m.members) over (partition by m.program_id, m.month), 0) as share
@@ -23,8 +26,8 @@ from (
             ) b
             join program p on p.program_id = b.program_id
             join tier_rule r on r.program_id = b.program_id
-            cross join lateral generate_series(b.month, date_trunc('month', now() at time zone p.time_zone), interval '1 month') c (month)
-            cross join lateral generate_series(0, cardinality(r.thresholds)) n (tier_no)
+            cross join lateral unnest(array(select generate_series(b.month, now() at time zone p.time_zone, interval '1 month'))) c (month)
+            cross join lateral unnest(array(select generate_series(0, cardinality(r.thresholds)))) n (tier_no)
         ) m
         group by m.program_id, m.month, m.tier_no
     ) m

@@ -46,9 +46,12 @@ from (
                 + (m.earns > c.frequency[3])::int + (m.earns > c.frequency[4])::int as frequency,
             1 + (m.earned > c.monetary[1])::int + (m.earned > c.monetary[2])::int
                 + (m.earned > c.monetary[3])::int + (m.earned > c.monetary[4])::int as monetary
-        from member_behaviour m
+        -- OFFSET keeps what is compared from being reckoned for each comparison.
+        from (
+            select m.program_id, m.account_id, m.last_active_on, m.earns, m.earned from member_behaviour m where m.earns > 0 offset 0
+        ) m
         join rfm_cut c on c.program_id = m.program_id
-        where m.earns > 0
+        offset 0
     ) s
 ) s;
 
