@@ -54,7 +54,7 @@ comment on column entry.held is 'Change of the held points, signed';
 comment on column entry.debt is 'Change of the debt in points, signed';
 comment on column entry.balance is 'Balance after the entry, in booking order';
 comment on column entry.event_at is 'Business time: when it happened';
-comment on column entry.posted_at is 'Booking time: when the transaction that posted it began';
+comment on column entry.posted_at is 'Booking time: when the transaction that posted it began, or when the program''s books were last drawn up if that was later (booked_from)';
 comment on column entry.expires_at is 'Of a credit: when its points lapse, infinity for never; with a rule_no, not before then';
 comment on column entry.available_at is 'Of a credit: from when its points can be spent';
 comment on column entry.until is 'Of a hold: its deadline, from which on it counts as released';
@@ -75,7 +75,7 @@ comment on column entry.reference is 'The caller''s document, such as an order n
 comment on column entry.reason is 'Why, where the caller stated it';
 comment on column entry.idempotency_key is 'The caller''s key of the posting, unique in the account';
 comment on column entry.expiry is 'Of a credit: the policy that the caller gave or that counts inactivity, null for the program''s otherwise';
-comment on column entry.revenue is 'Consideration allocated to a credit, in the program''s currency';
+comment on column entry.revenue is 'Consideration allocated to the points of an earn or import, in the program''s currency; of a reverse, what that loses, negative; of a credit by transfer or extension, what is carried along, null for free points';
 comment on column entry.details is 'Whatever else the caller wants kept';
 comment on column entry.actor is 'Role that posted it';
 comment on column entry.hash is 'SHA-256 of the entry, its allocations and the hash of the entry before it';
@@ -171,14 +171,15 @@ create function earn(
     available_at timestamptz default null,
     qualifying point_amount default null,
     revenue numeric default null,
-    details jsonb default null
+    details jsonb default null,
+    funder text default null
 ) returns entry
 language c volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function earn(text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) is
-    'Credits points to the member and returns the entry; debts are repaid first. event_at: when it happened, by default now; expiry: policy of these points, by default the program''s; available_at: from when they can be spent, by default event_at; qualifying: points towards a tier, by default amount; reference, source and details are kept as given; revenue: consideration allocated to the points, in the program''s currency; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF002, JF003, JF004, JF005, 22003, 22004, 22008, 22023. Locks the account';
+comment on function earn(text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb, text) is
+    'Credits points to the member and returns the entry; debts are repaid first. event_at: when it happened, by default now; expiry: policy of these points, by default the program''s; available_at: from when they can be spent, by default event_at; qualifying: points towards a tier, by default amount; reference, source, funder (who pays for the points, by default the issuer) and details are kept as given; revenue: consideration allocated to the points, in the program''s currency; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF002, JF003, JF004, JF005, JF008, 22003, 22004, 22008, 22023. Locks the account';
 
 create function redeem(
     program text,
@@ -187,14 +188,16 @@ create function redeem(
     reference text default null,
     idempotency_key text default null,
     event_at timestamptz default null,
-    details jsonb default null
+    details jsonb default null,
+    source text default null,
+    partner text default null
 ) returns entry
 language c volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function redeem(text, text, point_amount, text, text, timestamptz, jsonb) is
-    'Spends points that are spendable at event_at, by default now, soonest to lapse first, and returns the entry; reference and details are kept as given; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF001 where they do not suffice, JF002, JF003, JF004, JF005, 22004, 22023. Locks the account';
+comment on function redeem(text, text, point_amount, text, text, timestamptz, jsonb, text, text) is
+    'Spends points that are spendable at event_at, by default now, soonest to lapse first, and returns the entry; reference, details, source (the channel) and partner (who supplies what they are spent on, by default the issuer) are kept as given; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF001 where they do not suffice, JF002, JF003, JF004, JF005, JF008, 22004, 22023. Locks the account';
 
 create function adjust(
     program text,
@@ -208,14 +211,15 @@ create function adjust(
     expiry expiry_policy default null,
     available_at timestamptz default null,
     qualifying point_amount default null,
-    details jsonb default null
+    details jsonb default null,
+    funder text default null
 ) returns entry
 language c volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function adjust(text, text, point_amount, text, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, jsonb) is
-    'Credits points as goodwill (amount above zero: as earn() does, without qualifying points unless given) or takes them as a penalty (below zero: as redeem() does, and what is missing by the program''s overdraft rule), for a reason that must be stated, and returns the entry; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF001, JF002, JF003, JF004, JF005, JF009, 22003, 22004, 22008, 22023. Locks the account';
+comment on function adjust(text, text, point_amount, text, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, jsonb, text) is
+    'Credits points as goodwill (amount above zero: as earn() does, without qualifying points unless given) or takes them as a penalty (below zero: as redeem() does, and what is missing by the program''s overdraft rule), for a reason that must be stated, and returns the entry; idempotency_key: a repeated request with the same key posts nothing and returns the first entry. Raises JF001, JF002, JF003, JF004, JF005, JF008, JF009, 22003, 22004, 22008, 22023. Locks the account';
 
 create function transfer(
     program text,
@@ -233,7 +237,7 @@ set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
 comment on function transfer(text, text, text, point_amount, text, text, text, timestamptz, jsonb) is
-    'Moves spendable points, soonest to lapse first, from one member to another of the program and returns the entries: the transfer_out and a transfer_in for each lot, which keeps its expiry, its source and when it was issued; idempotency_key: a repeated request with the same key posts nothing and returns the first entry, which is one of from_member''s account. Raises JF001, JF002, JF003, JF004, JF005, 22003, 22004, 22023. Locks both accounts, in account order';
+    'Moves spendable points, soonest to lapse first, from one member to another of the program and returns the entries: the transfer_out and a transfer_in for each lot, which keeps its expiry, its source and when it was issued; idempotency_key: a repeated request with the same key posts nothing and returns the first entry, which is one of from_member''s account. Raises JF001, JF002, JF003, JF004, JF005, JF008, 22003, 22004, 22023. Locks both accounts, in account order';
 
 create function import(
     program text,
@@ -249,17 +253,18 @@ create function import(
     available_at timestamptz default null,
     qualifying point_amount default null,
     revenue numeric default null,
-    details jsonb default null
+    details jsonb default null,
+    funder text default null
 ) returns entry
 language c volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as 'MODULE_PATHNAME';
 
-comment on function import(text, text, point_amount, timestamptz, text, text, text, timestamptz, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) is
-    'Credits a lot of an opening balance, taken over from another system, and returns the entry. expires_at: when it lapses, infinity for never, or else expiry, by default the program''s, reckoned from issued_at; issued_at: when the points were first issued, by default event_at; qualifying: points towards a tier, by default none; the rest as in earn(). Raises JF002, JF003, JF004, JF005, 22003, 22004, 22008, 22023. Locks the account';
+comment on function import(text, text, point_amount, timestamptz, text, text, text, timestamptz, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb, text) is
+    'Credits a lot of an opening balance, taken over from another system, and returns the entry. expires_at: when it lapses, infinity for never, or else expiry, by default the program''s, reckoned from issued_at; issued_at: when the points were first issued, by default event_at; qualifying: points towards a tier, by default none; the rest as in earn(). Raises JF002, JF003, JF004, JF005, JF008, 22003, 22004, 22008, 22023. Locks the account';
 
-revoke all on function earn(text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) from public;
-revoke all on function redeem(text, text, point_amount, text, text, timestamptz, jsonb) from public;
-revoke all on function adjust(text, text, point_amount, text, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, jsonb) from public;
+revoke all on function earn(text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb, text) from public;
+revoke all on function redeem(text, text, point_amount, text, text, timestamptz, jsonb, text, text) from public;
+revoke all on function adjust(text, text, point_amount, text, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, jsonb, text) from public;
 revoke all on function transfer(text, text, text, point_amount, text, text, text, timestamptz, jsonb) from public;
-revoke all on function import(text, text, point_amount, timestamptz, text, text, text, timestamptz, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb) from public;
+revoke all on function import(text, text, point_amount, timestamptz, text, text, text, timestamptz, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb, text) from public;

@@ -20,7 +20,9 @@ create type posting as (
     to_member text,
     issued_at timestamptz,
     expires_at timestamptz,
-    "group" text
+    "group" text,
+    funder text,
+    partner text
 );
 comment on type posting is 'A request to write an entry: the arguments of one of the functions that post';
 comment on column posting.program is 'Program';
@@ -42,6 +44,8 @@ comment on column posting.until is 'As the argument until of that function';
 comment on column posting.to_member is 'Of a transfer: the member who receives';
 comment on column posting.issued_at is 'As the argument issued_at of that function';
 comment on column posting.expires_at is 'As the argument expires_at of that function';
+comment on column posting.funder is 'As the argument funder of that function';
+comment on column posting.partner is 'As the argument partner of that function';
 comment on column posting."group" is 'Postings of the same group are posted together or not at all where refused ones are skipped';
 
 -- Arguments that are left out are null, as in the functions that post.
@@ -65,14 +69,16 @@ create function posting(
     to_member text default null,
     issued_at timestamptz default null,
     expires_at timestamptz default null,
-    "group" text default null
+    "group" text default null,
+    funder text default null,
+    partner text default null
 ) returns posting
 language sql immutable parallel safe
 as $$
-    select row(posting.program, posting.member, posting.kind, posting.amount, posting.reference, posting.idempotency_key, posting.source, posting.event_at, posting.expiry, posting.available_at, posting.qualifying, posting.revenue, posting.details, posting.reason, posting.seq, posting.until, posting.to_member, posting.issued_at, posting.expires_at, posting."group")::jifen.posting
+    select row(posting.program, posting.member, posting.kind, posting.amount, posting.reference, posting.idempotency_key, posting.source, posting.event_at, posting.expiry, posting.available_at, posting.qualifying, posting.revenue, posting.details, posting.reason, posting.seq, posting.until, posting.to_member, posting.issued_at, posting.expires_at, posting."group", posting.funder, posting.partner)::jifen.posting
 $$;
 
-comment on function posting(text, text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb, text, bigint, timestamptz, text, timestamptz, timestamptz, text) is
+comment on function posting(text, text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb, text, bigint, timestamptz, text, timestamptz, timestamptz, text, text, text) is
     'A posting with the given fields; the others are null';
 
 create function post(
@@ -92,5 +98,5 @@ as 'MODULE_PATHNAME';
 comment on function post(posting[], text) is
     'Posts them in their order and returns a row for each: the seq of its entry and the balance after it, or the SQLSTATE, message and detail of its refusal. on_refusal: abort raises the first refusal, whose detail names the posting, and posts none; skip posts the others, those of a group together or not at all. Raises what the functions that post do, 22004, 22023. Locks the accounts, in account order';
 
-revoke all on function posting(text, text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb, text, bigint, timestamptz, text, timestamptz, timestamptz, text) from public;
+revoke all on function posting(text, text, text, point_amount, text, text, text, timestamptz, expiry_policy, timestamptz, point_amount, numeric, jsonb, text, bigint, timestamptz, text, timestamptz, timestamptz, text, text, text) from public;
 revoke all on function post(posting[], text) from public;

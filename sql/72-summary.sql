@@ -25,7 +25,7 @@ comment on function movement(text, text) is
 -- hash the whole journal.
 create view booked_entry as
 select e.account_id, e.seq, a.program_id, p.time_zone, e.kind, movement(e.kind, null) as movement,
-    e.posted_at, e.event_at, e.event_at as reported_at,
+    e.posted_at, e.event_at, greatest(e.event_at, c.closed_until) as reported_at,
     e.amount, e.held, e.debt, e.balance, e.expires_at, e.hold_seq,
     e.source, e.funder, e.partner,
     case when e.kind in ('earn', 'import', 'adjust') then e.revenue end as revenue,
@@ -33,10 +33,11 @@ select e.account_id, e.seq, a.program_id, p.time_zone, e.kind, movement(e.kind, 
 from entry e
 join account a on a.account_id = e.account_id
 join program p on p.program_id = a.program_id
+left join closed_period c on c.program_id = a.program_id and e.posted_at >= c.posted_from and e.posted_at < c.posted_until
 where e.kind <> 'reverse'
 union all
 select e.account_id, e.seq, a.program_id, p.time_zone, e.kind, movement(e.kind, r.kind),
-    e.posted_at, e.event_at, e.event_at,
+    e.posted_at, e.event_at, greatest(e.event_at, c.closed_until),
     e.amount, e.held, e.debt, e.balance, e.expires_at, e.hold_seq,
     r.source, r.funder, r.partner, e.revenue,
     coalesce(r.issued_at, r.event_at), r.revenue > 0
@@ -44,6 +45,7 @@ from entry e
 join entry r on r.account_id = e.account_id and r.seq = e.reverses_seq
 join account a on a.account_id = e.account_id
 join program p on p.program_id = a.program_id
+left join closed_period c on c.program_id = a.program_id and e.posted_at >= c.posted_from and e.posted_at < c.posted_until
 where e.kind = 'reverse' and e.reverses_seq is not null;
 
 create view lot_flow as
@@ -52,10 +54,9 @@ select b.program_id, b.time_zone, b.movement, b.posted_at, b.event_at, b.reporte
     c.source, c.funder, coalesce(c.revenue > 0, false) as is_sold, x.points, x.held
 from booked_entry b
 cross join lateral (
-    -- An extend entry's amount is zero: its lot has what it took from another.
-    select b.seq as lot_seq, case when b.kind <> 'extend' then b.amount::numeric
-        else (select sum(x.amount::numeric) from allocation x where x.account_id = b.account_id and x.seq = b.seq) end as points,
-        0::numeric as held where b.expires_at is not null
+    select b.seq as lot_seq, b.amount::numeric as points, 0::numeric as held where b.expires_at is not null and b.kind <> 'extend'
+    union all
+    select b.seq, x.amount::numeric, 0 from allocation x where b.kind = 'extend' and x.account_id = b.account_id and x.seq = b.seq
     union all
     select x.lot_seq, -x.amount::numeric, case when b.kind in ('hold', 'release') then x.amount::numeric else 0 end
     from allocation x where x.account_id = b.account_id and x.seq = b.seq

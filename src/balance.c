@@ -147,7 +147,7 @@ add_due_holds(JifenAccount *account, uint64 n)
 		{
 			JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
 
-			jifen_add_taken(&hold->taken, &hold->ntaken, lot, jifen_get_int64(row, 10));
+			jifen_add_taken(&hold->taken, &hold->ntaken, lot, jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 1));
 		}
 	}
 }

@@ -171,6 +171,9 @@ jifen_add_lot(JifenAccount *account, const JifenLot *lot)
 			known->has_origin = true;
 			known->issued_at = lot->issued_at;
 			known->source = lot->source;
+			known->funder = lot->funder;
+			known->revenue = lot->revenue;
+			known->size = lot->size;
 		}
 		return known;
 	}

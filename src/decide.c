@@ -176,10 +176,14 @@ decide(JifenBatch *batch, JifenPosting *posting)
 
 	if (posting->event_at == JIFEN_NO_TIME)
 	{
-		posting->event_at = Max(batch->now, account->last_event_at);
+		posting->event_at = Max(Max(batch->now, account->last_event_at),
+								account->program->closed_until);
 		if (posting->counter)
 			posting->event_at = Max(posting->event_at, posting->counter->last_event_at);
 	}
+	refusal = jifen_require_open_period(account->program, posting->event_at);
+	if (refusal)
+		return refusal;
 	clock = Max(batch->now, posting->event_at);
 	jifen_release_due(batch, account, clock);
 	if (posting->counter)

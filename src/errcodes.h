@@ -12,6 +12,7 @@
 #define ERRCODE_JF_KEY_REUSED			MAKE_SQLSTATE('J', 'F', '0', '0', '5')
 #define ERRCODE_JF_OVER_REVERSED		MAKE_SQLSTATE('J', 'F', '0', '0', '6')
 #define ERRCODE_JF_NO_SUCH_HOLD			MAKE_SQLSTATE('J', 'F', '0', '0', '7')
+#define ERRCODE_JF_PERIOD_CLOSED		MAKE_SQLSTATE('J', 'F', '0', '0', '8')
 #define ERRCODE_JF_LIMIT_REACHED		MAKE_SQLSTATE('J', 'F', '0', '0', '9')
 
 #endif							/* JIFEN_ERRCODES_H */

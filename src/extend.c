@@ -215,6 +215,7 @@ extend_account(Extension *extension, JifenAccount *account, const Move *undone, 
 {
 	JifenPosting *posting = palloc(sizeof(JifenPosting));
 	pg_tz	   *tz = account->program->rule.time_zone;
+	JifenRefusal *refusal;
 	PointAmount *takes;
 	Move	   *moves;
 	int			nmoves = 0;
@@ -224,7 +225,11 @@ extend_account(Extension *extension, JifenAccount *account, const Move *undone, 
 		return;
 	*posting = extension->posting;
 	if (posting->event_at == JIFEN_NO_TIME)
-		posting->event_at = Max(GetCurrentTransactionStartTimestamp(), account->last_event_at);
+		posting->event_at = Max(Max(GetCurrentTransactionStartTimestamp(), account->last_event_at),
+								account->program->closed_until);
+	refusal = jifen_require_open_period(account->program, posting->event_at);
+	if (refusal)
+		jifen_raise(refusal);
 
 	/*
 	 * How a clock would stand without the extension, the latest activity does
@@ -298,10 +303,10 @@ extend_accounts(Extension *extension, const int64 *account_ids, int n)
 		JifenAccount *account = jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1));
 		const JifenLot *lot = jifen_add_lot_of_row(account, row, true);
 
-		if (!jifen_is_null(row, 10))
+		if (!jifen_is_null(row, JIFEN_CREDIT_NCOLUMNS + 1))
 			undone[nundone++] = (Move)
 		{
-			account->account_id, lot->expires_at, lot->seq, jifen_get_time(row, 10)
+			account->account_id, lot->expires_at, lot->seq, jifen_get_time(row, JIFEN_CREDIT_NCOLUMNS + 1)
 		};
 	}
 	for (int a = 0; a < naccounts; a++)

@@ -8,6 +8,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 
 #include "plan.h"
 #include "storage.h"
@@ -21,7 +22,8 @@
 	"  where account_id = e.account_id and reverses_seq = e.seq)," \
 	" (select sum(amount::bigint)::bigint from jifen.entry" \
 	"  where account_id = e.account_id and debt_seq = e.seq)," \
-	" case e.kind when 'capture' then e.hold_seq else e.seq end"
+	" case e.kind when 'capture' then e.hold_seq else e.seq end," \
+	" case when e.kind in ('earn', 'import') then e.revenue end"
 
 static JifenStatement load_targets = {
 	"select " TARGET_COLUMNS
@@ -80,12 +82,9 @@ static JifenStatement load_own_lots = {
 	2, {INT8ARRAYOID, INT8ARRAYOID}
 };
 
-/* All credits in spending order; an extension's is what it took of another lot. */
+/* All credits in spending order. */
 static JifenStatement load_credits = {
-	"select " JIFEN_CREDIT_COLUMNS ", c.event_at,"
-	"       case when c.kind <> 'extend' then c.amount else"
-	"         (select sum(amount) from jifen.allocation"
-	"          where account_id = c.account_id and seq = c.seq) end"
+	"select " JIFEN_CREDIT_COLUMNS ", c.event_at"
 	" from jifen.entry c"
 	" left join jifen.lot l on l.account_id = $1 and l.expires_at = c.expires_at and l.seq = c.seq"
 	" where c.account_id = $1 and c.expires_at is not null"
@@ -245,6 +244,8 @@ jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entr
 		target.counter_seq = jifen_get_int64(row, 9);
 		target.undone = jifen_get_int64(row, 10) + jifen_get_int64(row, 11);
 		target.taking_seq = jifen_get_int64(row, 12);
+		if (!jifen_is_null(row, 13))
+			target.revenue = datumCopy(jifen_get_datum(row, 13), false, -1);
 		jifen_add_target(account, &target);
 		jifen_add_key(target.expires_at == JIFEN_NO_TIME ? &debits : &credits,
 					  account->account_id, Int64GetDatum(target.seq));
@@ -257,10 +258,11 @@ jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entr
 		for (uint64 row = 0; row < n; row++)
 		{
 			JifenAccount *account = jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1));
-			JifenTarget *target = jifen_find_target(account, jifen_get_int64(row, 10));
+			JifenTarget *target = jifen_find_target(account, jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 1));
 
 			jifen_add_taken(&target->taken, &target->ntaken,
-							jifen_add_lot_of_row(account, row, true), jifen_get_int64(row, 11));
+							jifen_add_lot_of_row(account, row, true),
+							jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 2));
 		}
 	}
 	if (credits.n > 0)
@@ -333,8 +335,7 @@ load_lots_in_history(JifenAccount *account)
 	{
 		JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
 
-		lot->credited_at = jifen_get_time(row, 10);
-		lot->size = jifen_get_int64(row, 11);
+		lot->credited_at = jifen_get_time(row, JIFEN_CREDIT_NCOLUMNS + 1);
 		credits[row] = (CreditTime)
 		{
 			lot->seq, lot->expires_at

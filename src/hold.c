@@ -120,6 +120,7 @@ jifen_post_capture(JifenAccount *account, JifenPosting *posting)
 	rest = hold->amount - amount;
 	entry = jifen_add_entry(account, JIFEN_CAPTURE, -amount, -amount, 0, posting->event_at, posting);
 	entry->is_own = true;
+	entry->source = posting->source;
 	entry->hold_seq = hold->seq;
 	hold->amount = 0;
 	if (rest > 0)

@@ -97,6 +97,14 @@ jifen_add_key(JifenKeys *keys, int64 account_id, Datum value)
 	keys->values[keys->n++] = value;
 }
 
+/* A value of variable length, 0 where it is null. */
+static Datum
+copy_value(uint64 row, int column)
+{
+	return jifen_is_null(row, column) ? (Datum) 0 :
+		datumCopy(jifen_get_datum(row, column), false, -1);
+}
+
 /*
  * The lot of a result row that begins with JIFEN_LOT_COLUMNS or, with its
  * origin, JIFEN_CREDIT_COLUMNS.
@@ -128,8 +136,10 @@ jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin)
 	if (has_origin)
 	{
 		lot.issued_at = jifen_get_time(row, 8);
-		if (!jifen_is_null(row, 9))
-			lot.source = datumCopy(jifen_get_datum(row, 9), false, -1);
+		lot.source = copy_value(row, 9);
+		lot.funder = copy_value(row, 10);
+		lot.revenue = copy_value(row, 11);
+		lot.size = jifen_get_int64(row, 12);
 	}
 	return jifen_add_lot(account, &lot);
 }
@@ -283,9 +293,10 @@ jifen_load_holds(JifenAccount **accounts, int naccounts, const JifenKeys *named,
 	{
 		JifenAccount *account = jifen_account_of_id(holders, nholders, jifen_get_int64(row, 1));
 		JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
-		JifenHold  *hold = jifen_find_hold(account, jifen_get_int64(row, 10));
+		JifenHold  *hold = jifen_find_hold(account, jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 1));
 
-		jifen_add_taken(&hold->taken, &hold->ntaken, lot, jifen_get_int64(row, 11));
+		jifen_add_taken(&hold->taken, &hold->ntaken, lot,
+						jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 2));
 	}
 	jifen_wind_loaded(holders, nholders, &jifen_everything);
 }

@@ -12,10 +12,18 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "argument.h"
 #include "chain.h"
@@ -26,8 +34,9 @@
 #define PROGRAM_COLUMNS \
 	"p.program_id, p.code, p.expiry, p.auto_open," \
 	" p.overdraft, p.overdraft_limit, p.return_grace," \
-	" p.rule_no, p.time_zone, p.activity, p.notice_days"
-#define NPROGRAM_COLUMNS 11
+	" p.rule_no, p.time_zone, p.activity, p.notice_days," \
+	" p.booked_from, p.closed_until, p.late_postings = 'refuse'"
+#define NPROGRAM_COLUMNS 14
 #define ACCOUNT_COLUMNS \
 	"a.account_id, a.member, a.status, a.balance, a.held, a.debt, a.last_seq," \
 	" a.head_hash, a.salt, a.last_event_at, a.opened_at, a.due_at," \
@@ -104,6 +113,57 @@ overdraft_from_name(const char *name)
 		strcmp(name, "forgive") == 0 ? JIFEN_OVERDRAFT_FORGIVE : JIFEN_OVERDRAFT_REFUSE;
 }
 
+static Oid
+program_table(void)
+{
+	return get_relname_relid("program", get_namespace_oid("jifen", false));
+}
+
+/*
+ * Postings hold this lock, which close_period() waits for and holds off, from
+ * before they read the rules until their transaction ends.  Nobody else's
+ * reads or writes of the table wait.
+ */
+static void
+lock_periods(void)
+{
+	LockRelationOid(program_table(), RowShareLock);
+}
+
+/*
+ * The transaction's snapshot may be from before the latest closing: what that
+ * has changed is read as it is by now.
+ */
+static void
+read_latest_period(JifenProgram *program)
+{
+	Relation	table = table_open(program_table(), AccessShareLock);
+	TupleDesc	descriptor = RelationGetDescr(table);
+	AttrNumber	id = get_attnum(RelationGetRelid(table), "program_id");
+	AttrNumber	booked_from = get_attnum(RelationGetRelid(table), "booked_from");
+	AttrNumber	closed_until = get_attnum(RelationGetRelid(table), "closed_until");
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc scan = table_beginscan(table, snapshot, 0, NULL);
+	HeapTuple	tuple;
+
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		bool		isnull;
+
+		if (DatumGetInt32(heap_getattr(tuple, id, descriptor, &isnull)) != program->program_id)
+			continue;
+		program->booked_from =
+			DatumGetTimestampTz(heap_getattr(tuple, booked_from, descriptor, &isnull));
+		program->closed_until =
+			DatumGetTimestampTz(heap_getattr(tuple, closed_until, descriptor, &isnull));
+		if (isnull)
+			program->closed_until = JIFEN_NO_TIME;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(table, AccessShareLock);
+}
+
 /* The program of a result row that begins with PROGRAM_COLUMNS. */
 static JifenProgram *
 program_of_row(uint64 row)
@@ -120,6 +180,11 @@ program_of_row(uint64 row)
 	if (program->has_return_grace)
 		program->return_grace = *DatumGetExpiryPolicyP(jifen_get_datum(row, 7));
 	jifen_get_rule(row, 8, &program->rule);
+	program->booked_from = jifen_get_time(row, 12);
+	program->closed_until = jifen_get_time(row, 13);
+	program->refuses_late = DatumGetBool(jifen_get_datum(row, 14));
+	if (IsolationUsesXactSnapshot())
+		read_latest_period(program);
 	return program;
 }
 
@@ -189,6 +254,7 @@ jifen_find_program(Datum program)
 {
 	Datum		values[] = {program};
 
+	lock_periods();
 	return jifen_execute(&load_program, values, NULL, false, 0) > 0 ? program_of_row(0) : NULL;
 }
 
@@ -298,6 +364,7 @@ jifen_lock_members(const Datum *programs, const Datum *members, int n, int *nloc
 {
 	Datum		values[] = {jifen_text_array(programs, n), jifen_text_array(members, n)};
 
+	lock_periods();
 	jifen_execute(&lock_members, values, NULL, false, 0);
 	return accounts_of_result(nlocked);
 }
@@ -336,6 +403,7 @@ lock_accounts_by(JifenStatement *statement, const int64 *account_ids, int n, int
 {
 	Datum		values[] = {jifen_int8_array(account_ids, n)};
 
+	lock_periods();
 	jifen_execute(statement, values, NULL, false, 0);
 	return accounts_of_result(nlocked);
 }

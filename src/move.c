@@ -102,6 +102,8 @@ jifen_add_own_lot(JifenAccount *account, JifenEntry *entry, PointAmount amount,
 	lot.has_origin = true;
 	lot.issued_at = entry->issued_at == JIFEN_NO_TIME ? entry->event_at : entry->issued_at;
 	lot.source = entry->source;
+	lot.funder = entry->funder;
+	lot.revenue = entry->revenue;
 	lot.counts_from = lot.issued_at;
 	added = jifen_add_lot(account, &lot);
 	count_given(account, added, amount);
@@ -495,8 +497,23 @@ jifen_expire_given(JifenAccount *account, TimestampTz event_at)
 }
 
 /*
+ * The credit is of points of that lot: it keeps when they were issued, by which
+ * channel, who pays for them and, in proportion, what was paid.
+ */
+void
+jifen_keep_origin(JifenEntry *entry, const JifenLot *lot, PointAmount amount)
+{
+	Assert(lot->has_origin);
+	entry->issued_at = lot->issued_at;
+	entry->source = lot->source;
+	entry->funder = lot->funder;
+	if (lot->revenue)
+		entry->revenue = jifen_share_of_revenue(lot->revenue, amount, lot->size, true);
+}
+
+/*
  * That much of the lot goes on in a lot that lapses by the clock and keeps
- * when and by which channel its points were issued.  Returns the entry.
+ * its origin.  Returns the entry.
  */
 JifenEntry *
 jifen_extend_lot(JifenAccount *account, JifenLot *lot, PointAmount amount,
@@ -504,9 +521,7 @@ jifen_extend_lot(JifenAccount *account, JifenLot *lot, PointAmount amount,
 {
 	JifenEntry *entry = jifen_add_entry(account, JIFEN_EXTEND, 0, 0, 0, event_at, posting);
 
-	Assert(lot->has_origin);
-	entry->issued_at = lot->issued_at;
-	entry->source = lot->source;
+	jifen_keep_origin(entry, lot, amount);
 	entry->until = jifen_standing_lapse(lot);
 	jifen_allocate(account, lot, amount);
 	jifen_add_own_lot(account, entry, amount, clock, Max(event_at, lot->available_at));

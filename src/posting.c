@@ -27,6 +27,20 @@ jifen_require_open(const JifenAccount *account)
 						psprintf("A closed account takes no more postings."));
 }
 
+/* Refuses what happened in a period that is closed, where the program does. */
+JifenRefusal *
+jifen_require_open_period(const JifenProgram *program, TimestampTz event_at)
+{
+	if (event_at >= program->closed_until || !program->refuses_late)
+		return NULL;
+	return jifen_refuse(ERRCODE_JF_PERIOD_CLOSED,
+						psprintf("period is closed"),
+						psprintf("The books of program \"%s\" are closed until %s, and it happened at %s.",
+								 program->code, pstrdup(timestamptz_to_str(program->closed_until)),
+								 pstrdup(timestamptz_to_str(event_at))),
+						psprintf("Give an event_at in the open period; late_postings 'book' would take it, and reopen_period() opens the books again."));
+}
+
 JifenRefusal *
 jifen_refuse_overflow(const JifenAccount *account, PointAmount amount)
 {
@@ -193,6 +207,8 @@ jifen_post_credit(JifenAccount *account, JifenPosting *posting)
 							posting->event_at, posting);
 	entry->is_own = true;
 	entry->source = posting->source;
+	entry->funder = posting->funder;
+	entry->revenue = posting->revenue;
 	if (jifen_is_given(posting, JIFEN_GIVEN_ISSUED_AT))
 		entry->issued_at = posting->issued_at;
 	entry->has_qualifying = posting->kind == JIFEN_EARN ||
@@ -284,6 +300,7 @@ jifen_post_redeem(JifenAccount *account, JifenPosting *posting)
 	if (refusal)
 		return refusal;
 	added_entry(account, seq)->is_own = true;
+	added_entry(account, seq)->source = posting->source;
 	return NULL;
 }
 
@@ -304,8 +321,7 @@ jifen_post_penalty(JifenAccount *account, JifenPosting *posting)
 
 /*
  * Points go to another member as they are: each lot becomes a credit that
- * keeps its expiry, when it was issued and by which channel.  The origin of
- * the lots must be loaded.
+ * keeps its expiry and its origin, which must be loaded.
  */
 JifenRefusal *
 jifen_post_transfer(JifenAccount *account, JifenAccount *receiver, JifenPosting *posting)
@@ -347,8 +363,7 @@ jifen_post_transfer(JifenAccount *account, JifenAccount *receiver, JifenPosting 
 								posting->event_at, posting);
 		entry->counter_account_id = account->account_id;
 		entry->counter_seq = out_seq;
-		entry->source = lot->source;
-		entry->issued_at = lot->issued_at;
+		jifen_keep_origin(entry, lot, taken->amount);
 		clock = (JifenClock)
 		{
 			lot->due_at, lot->rule, lot->expiry

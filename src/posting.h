@@ -91,6 +91,9 @@ typedef struct JifenProgram
 	PointAmount overdraft_limit;	/* 0: none */
 	bool		has_return_grace;
 	ExpiryPolicy return_grace;
+	TimestampTz booked_from;	/* entries have no earlier posted_at */
+	TimestampTz closed_until;	/* JIFEN_NO_TIME: nothing is closed */
+	bool		refuses_late;	/* postings before that */
 } JifenProgram;
 
 /*
@@ -125,10 +128,12 @@ typedef struct JifenLot
 	PointAmount given;			/* net gain since step, see book.c */
 	int64		step;
 	TimestampTz credited_at;	/* event_at of the credit; only with history */
-	PointAmount size;			/* what was credited; only with history */
-	bool		has_origin;		/* the next two are loaded */
+	PointAmount size;			/* what was credited; only with history or origin */
+	bool		has_origin;		/* size and the next four are loaded */
 	TimestampTz issued_at;		/* when its points were issued first */
 	Datum		source;			/* of the credit, 0: null */
+	Datum		funder;			/* the same */
+	Datum		revenue;		/* of all that was credited, the same */
 	ItemPointerData row;		/* its place in the table, if known */
 } JifenLot;
 
@@ -206,6 +211,7 @@ typedef struct JifenTarget
 	PointAmount undone;			/* by reversals and forgiveness, unsigned */
 	bool		has_qualifying;
 	PointAmount qualifying;
+	Datum		revenue;		/* of an earn or import, 0: null */
 	TimestampTz event_at;		/* of it and of what repaid its debt */
 	TimestampTz expires_at;		/* of a credit, else JIFEN_NO_TIME */
 	int64		counter_account_id;
@@ -245,6 +251,8 @@ typedef struct JifenEntry
 	bool		has_qualifying;
 	PointAmount qualifying;
 	Datum		source;			/* text, 0: null */
+	Datum		funder;			/* the same */
+	Datum		revenue;		/* numeric, 0: null */
 	const char *reason;			/* of an entry without posting, else NULL */
 	/* carried to the journal unread; NULL: none */
 	const struct JifenPosting *posting;
@@ -393,6 +401,8 @@ typedef struct JifenPosting
 	PointAmount qualifying;
 	Datum		idempotency_key;
 	Datum		source;
+	Datum		funder;
+	Datum		partner;
 	Datum		reference;
 	Datum		reason;
 	Datum		revenue;
@@ -457,8 +467,15 @@ extern void jifen_add_taken(JifenTaken **taken, int *ntaken, const JifenLot *lot
 extern JifenAccount *jifen_copy_account(const JifenAccount *account);
 extern void jifen_restore_account(JifenAccount *account, const JifenAccount *copy);
 
+/* revenue.c */
+extern Datum jifen_share_of_revenue(Datum revenue, PointAmount part, PointAmount whole,
+									bool is_carried);
+extern Datum jifen_undone_revenue(Datum revenue, PointAmount before, PointAmount after,
+								  PointAmount whole);
+
 /* move.c */
 extern void jifen_begin_step(JifenAccount *account);
+extern void jifen_keep_origin(JifenEntry *entry, const JifenLot *lot, PointAmount amount);
 extern JifenEntry *jifen_add_entry(JifenAccount *account, JifenKind kind,
 								   PointAmount amount, PointAmount held,
 								   PointAmount debt, TimestampTz event_at,
@@ -488,6 +505,7 @@ extern void jifen_extend_given(JifenAccount *account, TimestampTz event_at,
 extern void jifen_repay_debts(JifenAccount *account, TimestampTz event_at);
 
 /* posting.c */
+extern JifenRefusal *jifen_require_open_period(const JifenProgram *program, TimestampTz event_at);
 extern JifenRefusal *jifen_require_open(const JifenAccount *account);
 extern JifenRefusal *jifen_refuse_overflow(const JifenAccount *account, PointAmount amount);
 extern JifenRefusal *jifen_refuse_lapsed(TimestampTz available_at, TimestampTz expires_at);

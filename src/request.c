@@ -32,7 +32,7 @@ typedef struct Verb
 	const char *name;
 	JifenKind	kind;
 	bool		needs_amount;
-	int			fields[15];		/* JifenFields, then NO_FIELD */
+	int			fields[17];		/* JifenFields, then NO_FIELD */
 } Verb;
 
 static const Verb verbs[] = {
@@ -40,10 +40,11 @@ static const Verb verbs[] = {
 		{JIFEN_FIELD_PROGRAM, JIFEN_FIELD_MEMBER, JIFEN_FIELD_AMOUNT, JIFEN_FIELD_REFERENCE,
 			JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_SOURCE, JIFEN_FIELD_EVENT_AT, JIFEN_FIELD_EXPIRY,
 			JIFEN_FIELD_AVAILABLE_AT, JIFEN_FIELD_QUALIFYING, JIFEN_FIELD_REVENUE, JIFEN_FIELD_DETAILS,
-	NO_FIELD}},
+	JIFEN_FIELD_FUNDER, NO_FIELD}},
 	{"redeem", JIFEN_REDEEM, true,
 		{JIFEN_FIELD_PROGRAM, JIFEN_FIELD_MEMBER, JIFEN_FIELD_AMOUNT, JIFEN_FIELD_REFERENCE,
-	JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_EVENT_AT, JIFEN_FIELD_DETAILS, NO_FIELD}},
+	JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_EVENT_AT, JIFEN_FIELD_DETAILS, JIFEN_FIELD_SOURCE,
+	JIFEN_FIELD_PARTNER, NO_FIELD}},
 	{"hold", JIFEN_HOLD, true,
 		{JIFEN_FIELD_PROGRAM, JIFEN_FIELD_MEMBER, JIFEN_FIELD_AMOUNT, JIFEN_FIELD_UNTIL,
 			JIFEN_FIELD_REFERENCE, JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_EVENT_AT, JIFEN_FIELD_DETAILS,
@@ -51,7 +52,7 @@ static const Verb verbs[] = {
 	{"capture", JIFEN_CAPTURE, false,
 		{JIFEN_FIELD_PROGRAM, JIFEN_FIELD_MEMBER, JIFEN_FIELD_SEQ, JIFEN_FIELD_AMOUNT,
 			JIFEN_FIELD_REFERENCE, JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_EVENT_AT, JIFEN_FIELD_DETAILS,
-	NO_FIELD}},
+	JIFEN_FIELD_SOURCE, JIFEN_FIELD_PARTNER, NO_FIELD}},
 	{"release", JIFEN_RELEASE, false,
 		{JIFEN_FIELD_PROGRAM, JIFEN_FIELD_MEMBER, JIFEN_FIELD_SEQ, JIFEN_FIELD_REASON,
 	JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_EVENT_AT, JIFEN_FIELD_DETAILS, NO_FIELD}},
@@ -63,7 +64,7 @@ static const Verb verbs[] = {
 		{JIFEN_FIELD_PROGRAM, JIFEN_FIELD_MEMBER, JIFEN_FIELD_AMOUNT, JIFEN_FIELD_REASON,
 			JIFEN_FIELD_REFERENCE, JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_SOURCE, JIFEN_FIELD_EVENT_AT,
 			JIFEN_FIELD_EXPIRY, JIFEN_FIELD_AVAILABLE_AT, JIFEN_FIELD_QUALIFYING, JIFEN_FIELD_DETAILS,
-	NO_FIELD}},
+	JIFEN_FIELD_FUNDER, NO_FIELD}},
 	{"transfer", JIFEN_TRANSFER_OUT, true,
 		{JIFEN_FIELD_PROGRAM, JIFEN_FIELD_MEMBER, JIFEN_FIELD_TO_MEMBER, JIFEN_FIELD_AMOUNT,
 			JIFEN_FIELD_REFERENCE, JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_REASON, JIFEN_FIELD_EVENT_AT,
@@ -72,13 +73,13 @@ static const Verb verbs[] = {
 		{JIFEN_FIELD_PROGRAM, JIFEN_FIELD_MEMBER, JIFEN_FIELD_AMOUNT, JIFEN_FIELD_EXPIRES_AT,
 			JIFEN_FIELD_REFERENCE, JIFEN_FIELD_IDEMPOTENCY_KEY, JIFEN_FIELD_SOURCE, JIFEN_FIELD_EVENT_AT,
 			JIFEN_FIELD_ISSUED_AT, JIFEN_FIELD_EXPIRY, JIFEN_FIELD_AVAILABLE_AT, JIFEN_FIELD_QUALIFYING,
-	JIFEN_FIELD_REVENUE, JIFEN_FIELD_DETAILS, NO_FIELD}},
+	JIFEN_FIELD_REVENUE, JIFEN_FIELD_DETAILS, JIFEN_FIELD_FUNDER, NO_FIELD}},
 };
 
 static const char *const field_names[JIFEN_NFIELDS] = {
 	"program", "member", "kind", "amount", "reference", "idempotency_key", "source", "event_at",
 	"expiry", "available_at", "qualifying", "revenue", "details", "reason", "seq", "until",
-	"to_member", "issued_at", "expires_at", "group"
+	"to_member", "issued_at", "expires_at", "group", "funder", "partner"
 };
 
 static const Verb *
@@ -142,7 +143,16 @@ check_revenue(Datum revenue)
 	Numeric		value = DatumGetNumeric(revenue);
 
 	if (!numeric_is_nan(value) && !numeric_is_inf(value))
-		return NULL;
+	{
+		Datum		sign = DirectFunctionCall1(numeric_sign, revenue);
+
+		if (DatumGetInt32(DirectFunctionCall1(numeric_int4, sign)) >= 0)
+			return NULL;
+		return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
+							psprintf("revenue must not be negative"),
+							psprintf("It is %s.", numeric_normalize(value)),
+							psprintf("Give the consideration allocated to these points; reverse() takes it back in proportion."));
+	}
 	return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
 						psprintf("revenue must be finite"),
 						psprintf("It is %s.", numeric_normalize(value)),
@@ -186,6 +196,14 @@ set_field(JifenPosting *posting, int field, Datum value, const char *name)
 			break;
 		case JIFEN_FIELD_SOURCE:
 			posting->source = value;
+			check(posting, jifen_check_identifier(value, name));
+			break;
+		case JIFEN_FIELD_FUNDER:
+			posting->funder = value;
+			check(posting, jifen_check_identifier(value, name));
+			break;
+		case JIFEN_FIELD_PARTNER:
+			posting->partner = value;
 			check(posting, jifen_check_identifier(value, name));
 			break;
 		case JIFEN_FIELD_IDEMPOTENCY_KEY:
@@ -304,6 +322,8 @@ check_whole(const JifenPosting *posting)
 				return refuse_credit_argument("available_at");
 			if (jifen_is_given(posting, JIFEN_GIVEN_QUALIFYING))
 				return refuse_credit_argument("qualifying");
+			if (posting->funder)
+				return refuse_credit_argument("funder");
 		}
 	}
 	else if (jifen_is_given(posting, JIFEN_GIVEN_AMOUNT))
@@ -356,6 +376,8 @@ plain_value(int field, Datum value)
 		case JIFEN_FIELD_REFERENCE:
 		case JIFEN_FIELD_IDEMPOTENCY_KEY:
 		case JIFEN_FIELD_SOURCE:
+		case JIFEN_FIELD_FUNDER:
+		case JIFEN_FIELD_PARTNER:
 		case JIFEN_FIELD_REVENUE:
 		case JIFEN_FIELD_DETAILS:
 		case JIFEN_FIELD_REASON:
@@ -538,13 +560,19 @@ differing_field(const JifenPosting *posting, const Datum *values, const bool *nu
 
 	if (!same_text(posting->source, VALUE(Anum_entry_source), ISNULL(Anum_entry_source)))
 		return "source";
+	if (!same_text(posting->funder, VALUE(Anum_entry_funder), ISNULL(Anum_entry_funder)))
+		return "funder";
+	if (!same_text(posting->partner, VALUE(Anum_entry_partner), ISNULL(Anum_entry_partner)))
+		return "partner";
 	if (!same_text(posting->reference, VALUE(Anum_entry_reference), ISNULL(Anum_entry_reference)))
 		return "reference";
 	if (!same_text(posting->reason, VALUE(Anum_entry_reason), ISNULL(Anum_entry_reason)))
 		return "reason";
-	if ((posting->revenue == (Datum) 0) != ISNULL(Anum_entry_revenue) ||
-		(posting->revenue &&
-		 !DatumGetBool(DirectFunctionCall2(numeric_eq, posting->revenue, VALUE(Anum_entry_revenue)))))
+	/* A reversal's own follows from what it undoes. */
+	if (posting->kind != JIFEN_REVERSE &&
+		((posting->revenue == (Datum) 0) != ISNULL(Anum_entry_revenue) ||
+		 (posting->revenue &&
+		  !DatumGetBool(DirectFunctionCall2(numeric_eq, posting->revenue, VALUE(Anum_entry_revenue))))))
 		return "revenue";
 	if ((posting->details == (Datum) 0) != ISNULL(Anum_entry_details) ||
 		(posting->details &&

@@ -34,10 +34,12 @@ typedef enum JifenField
 	JIFEN_FIELD_TO_MEMBER,
 	JIFEN_FIELD_ISSUED_AT,
 	JIFEN_FIELD_EXPIRES_AT,
-	JIFEN_FIELD_GROUP
+	JIFEN_FIELD_GROUP,
+	JIFEN_FIELD_FUNDER,
+	JIFEN_FIELD_PARTNER
 } JifenField;
 
-#define JIFEN_NFIELDS (JIFEN_FIELD_GROUP + 1)
+#define JIFEN_NFIELDS (JIFEN_FIELD_PARTNER + 1)
 
 extern void jifen_posting_of_arguments(FunctionCallInfo fcinfo, const char *verb,
 									   JifenPosting *posting);

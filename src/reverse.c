@@ -168,8 +168,8 @@ proportion(PointAmount total, PointAmount part, PointAmount whole)
 
 /*
  * A credit is undone: its own lot first, then others, then by the program's
- * rule.  It loses its qualifying in the proportion of all its reversals so
- * far, so that undoing the whole in any number of steps ends at exactly zero.
+ * rule.  It loses its qualifying and its revenue in the proportion of all its
+ * reversals so far, so that undoing the whole in any number of steps ends at exactly zero.
  */
 static JifenRefusal *
 withdraw_points(JifenAccount *account, JifenPosting *posting, JifenTarget *target,
@@ -193,6 +193,9 @@ withdraw_points(JifenAccount *account, JifenPosting *posting, JifenTarget *targe
 			proportion(target->qualifying, target->undone, target->amount) -
 			proportion(target->qualifying, target->undone + amount, target->amount);
 	}
+	if (target->revenue)
+		entry->revenue = jifen_undone_revenue(target->revenue, target->undone,
+											  target->undone + amount, target->amount);
 	target->undone = jifen_add(target->undone, amount);
 	return NULL;
 }

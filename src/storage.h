@@ -34,7 +34,8 @@ typedef struct JifenKnowledge
 
 /*
  * The columns of a lot l that has its row, and of the lot of a credit c whose
- * row l, outer joined, it may have.
+ * row l, outer joined, it may have.  The size of an extension is what it took of
+ * another lot.
  */
 #define JIFEN_LOT_COLUMNS \
 	"l.account_id, l.seq, l.expires_at, l.available_at, l.remaining," \
@@ -42,7 +43,11 @@ typedef struct JifenKnowledge
 #define JIFEN_LOT_NCOLUMNS 8
 #define JIFEN_CREDIT_COLUMNS \
 	"c.account_id, c.seq, c.expires_at, c.available_at, l.remaining," \
-	" c.rule_no, c.expiry, coalesce(c.issued_at, c.event_at), c.source"
+	" c.rule_no, c.expiry, coalesce(c.issued_at, c.event_at), c.source, c.funder, c.revenue," \
+	" case when c.kind <> 'extend' then c.amount else" \
+	"   (select sum(amount) from jifen.allocation" \
+	"    where account_id = c.account_id and seq = c.seq) end"
+#define JIFEN_CREDIT_NCOLUMNS 12
 
 /* lock.c */
 extern JifenProgram *jifen_load_program(Datum program, bool read_only);

@@ -234,7 +234,7 @@ entry_values(const JifenAccount *account, const JifenEntry *entry, Datum actor,
 	values[Anum_entry_balance - 1] = PointAmountGetDatum(entry->balance);
 	values[Anum_entry_event_at - 1] = TimestampTzGetDatum(entry->event_at);
 	values[Anum_entry_posted_at - 1] =
-		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+		TimestampTzGetDatum(Max(GetCurrentTransactionStartTimestamp(), account->program->booked_from));
 	set_time(values, nulls, Anum_entry_expires_at, entry->expires_at);
 	set_time(values, nulls, Anum_entry_available_at, entry->available_at);
 	set_time(values, nulls, Anum_entry_until, entry->until);
@@ -252,8 +252,9 @@ entry_values(const JifenAccount *account, const JifenEntry *entry, Datum actor,
 	nulls[Anum_entry_rule_no - 1] = entry->rule == NULL;
 	values[Anum_entry_kind - 1] = CStringGetTextDatum(jifen_kind_name(entry->kind));
 	set_optional(values, nulls, Anum_entry_source, entry->source);
-	set_optional(values, nulls, Anum_entry_funder, (Datum) 0);
-	set_optional(values, nulls, Anum_entry_partner, (Datum) 0);
+	set_optional(values, nulls, Anum_entry_funder, entry->funder);
+	set_optional(values, nulls, Anum_entry_partner,
+				 entry->is_own ? posting->partner : (Datum) 0);
 	set_optional(values, nulls, Anum_entry_reference, posting->reference);
 	set_optional(values, nulls, Anum_entry_reason,
 				 entry->reason ? CStringGetTextDatum(entry->reason) : posting->reason);
@@ -262,8 +263,7 @@ entry_values(const JifenAccount *account, const JifenEntry *entry, Datum actor,
 	set_optional(values, nulls, Anum_entry_expiry,
 				 PointerGetDatum(entry->expiry ? entry->expiry :
 								 entry->is_own ? posting->expiry : NULL));
-	set_optional(values, nulls, Anum_entry_revenue,
-				 entry->is_own ? posting->revenue : (Datum) 0);
+	set_optional(values, nulls, Anum_entry_revenue, entry->revenue);
 	set_optional(values, nulls, Anum_entry_details, posting->details);
 	values[Anum_entry_actor - 1] = actor;
 	values[Anum_entry_hash - 1] = PointerGetDatum(&entry->hash);

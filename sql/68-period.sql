@@ -1,0 +1,149 @@
+-- period: the books of a time are closed, and what comes late is refused or booked in the open period.
+
+create table period_change (
+    program_id integer not null,
+    change_no integer not null,
+    changed_at timestamptz not null,
+    closed_until timestamptz,
+    reason text,
+    actor text not null,
+    primary key (program_id, change_no)
+);
+
+comment on table period_change is 'Closings and reopenings of each program''s books, one after the other';
+comment on column period_change.program_id is 'Program';
+comment on column period_change.change_no is 'Number of the change within the program, from 1';
+comment on column period_change.changed_at is 'When it was made: entries with this posted_at or a later one are of after it, all others of before';
+comment on column period_change.closed_until is 'Before this business time the books are closed from then on; null: nowhere';
+comment on column period_change.reason is 'Why, as the caller stated it';
+comment on column period_change.actor is 'Role that made it';
+
+select pg_extension_config_dump('period_change', '');
+
+create trigger refuse_change before update or delete or truncate on period_change
+    for each statement execute function refuse_change('Closings and reopenings', 'close_period() and reopen_period() add another one.');
+alter table period_change enable always trigger refuse_change;
+comment on trigger refuse_change on period_change is 'Refuses UPDATE, DELETE and TRUNCATE';
+
+-- Each is the last for entries posted since it, until the next one.
+create view closed_period as
+select c.program_id, c.closed_until, c.changed_at as posted_from,
+    coalesce(lead(c.changed_at) over (partition by c.program_id order by c.change_no), 'infinity') as posted_until
+from period_change c;
+
+comment on view closed_period is 'Until when the books of a program were closed for what was posted when';
+comment on column closed_period.program_id is 'Program';
+comment on column closed_period.closed_until is 'Before this business time they were closed; null: nowhere';
+comment on column closed_period.posted_from is 'For entries with this posted_at or a later one';
+comment on column closed_period.posted_until is 'And an earlier one than this';
+
+-- Postings in flight have read the program's rules: the lock waits for them to
+-- end and lets others begin to read them only once the change is committed. So
+-- whatever has an earlier posted_at than changed_at is committed by then.
+create function change_period(program text, closed_until timestamptz, reason text) returns period_change
+language plpgsql volatile parallel unsafe
+set search_path = jifen, pg_temp
+as $$
+declare
+    own jifen.program;
+    change jifen.period_change;
+begin
+    lock table jifen.program in exclusive mode;
+    select p.* into own from jifen.program p where p.code = change_period.program;
+    update jifen.program p
+    set closed_until = change_period.closed_until,
+        booked_from = greatest(clock_timestamp(), own.booked_from + interval '1 microsecond')
+    where p.program_id = own.program_id
+    returning p.booked_from into change.changed_at;
+    insert into jifen.period_change (program_id, change_no, changed_at, closed_until, reason, actor)
+    select own.program_id, coalesce(max(c.change_no), 0) + 1, change.changed_at, change_period.closed_until, change_period.reason,
+        jifen.actor()
+    from jifen.period_change c where c.program_id = own.program_id
+    returning * into change;
+    return change;
+end
+$$;
+
+comment on function change_period(text, timestamptz, text) is
+    'Makes the change and records it; what close_period() and reopen_period() share';
+
+create function close_period(program text, until timestamptz, reason text default null) returns period_change
+language plpgsql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+declare
+    own jifen.program;
+begin
+    perform jifen.require_writable('close_period()');
+    lock table jifen.program in exclusive mode;
+    select p.* into own from jifen.program p where p.program_id = jifen.program_id(close_period.program);
+    if until is null then
+        raise exception using errcode = 'null_value_not_allowed',
+            message = 'until must not be null',
+            detail = 'It says before which business time the books are closed.',
+            hint = 'Give the instant at which the period ends, such as the first of the next month, 0:00.';
+    end if;
+    if not isfinite(until) or until > clock_timestamp() then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'until must have come',
+            detail = format('It is %s.', until),
+            hint = 'A period is closed once it is over.';
+    end if;
+    if until <= own.closed_until then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'period is closed already',
+            detail = format('The books of program "%s" are closed until %s.', own.code, own.closed_until),
+            hint = 'Give a later instant; reopen_period() opens the books again.';
+    end if;
+    if exists (select from jifen.hold h where h.program_id = own.program_id and h.until < close_period.until) then
+        raise exception using errcode = 'object_not_in_prerequisite_state',
+            message = 'overdue holds of the period are not booked as released',
+            detail = format('Program "%s" has holds whose deadline was before %s.', own.code, until),
+            hint = format('Run first: call run_release(%L);', own.code);
+    end if;
+    if exists (select from jifen.lot l
+            where l.program_id = own.program_id and l.rule_no is null and l.expires_at < close_period.until)
+        or exists (select from jifen.account a
+            cross join lateral (select from jifen.open_lot l
+                where l.account_id = a.account_id and l.lapses_at < close_period.until limit 1) l
+            where a.program_id = own.program_id and a.due_at < close_period.until) then
+        raise exception using errcode = 'object_not_in_prerequisite_state',
+            message = 'lapsed points of the period are not booked',
+            detail = format('Program "%s" has lots that lapsed before %s.', own.code, until),
+            hint = format('Run first: call run_expiry(%L);', own.code);
+    end if;
+    return jifen.change_period(own.code, until, reason);
+end
+$$;
+
+comment on function close_period(text, timestamptz, text) is
+    'Closes the program''s books of what happened before until, and returns the change. Later postings with an event_at in it are refused (JF008) or, with late_postings ''book'', count in the open period. Entries that follow from others, such as an expiry undone, are never refused and count there. Raises JF002; 55000 while lapsed points or overdue holds of the period are not booked; 22004, 22023, 25006. Locks the table program against postings: waits for those in flight and holds off others, of all programs, until the end of the transaction';
+
+create function reopen_period(program text, until timestamptz, reason text) returns period_change
+language plpgsql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+declare
+    own jifen.program;
+begin
+    perform jifen.require_writable('reopen_period()');
+    perform jifen.require_reason(reason, 'Say why the books are opened again.');
+    lock table jifen.program in exclusive mode;
+    select p.* into own from jifen.program p where p.program_id = jifen.program_id(reopen_period.program);
+    if own.closed_until is null or not isfinite(until) or until >= own.closed_until then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'period is open already',
+            detail = case when own.closed_until is null then format('No books of program "%s" are closed.', own.code)
+                else format('The books of program "%s" are closed until %s, and until is %s.', own.code, own.closed_until, until) end,
+            hint = 'Give an earlier instant, or null to open everything.';
+    end if;
+    return jifen.change_period(own.code, until, reason);
+end
+$$;
+
+comment on function reopen_period(text, timestamptz, text) is
+    'Opens the program''s books of what happened since until, null: all, for a reason that must be stated, and returns the change. What was booked late meanwhile stays in the period that was open then. Raises JF002, 22004, 22023, 25006. Locks as close_period() does';
+
+revoke all on function change_period(text, timestamptz, text) from public;
+revoke all on function close_period(text, timestamptz, text) from public;
+revoke all on function reopen_period(text, timestamptz, text) from public;
