@@ -168,46 +168,86 @@ $$;
 comment on function estimated_redemption_rate(integer, date, integer) is
     'Estimate that holds on the local day as_of, of the share that will be redeemed of the points issued in the local year issued_year, by default that of as_of; null: there is none. program_id: of program_id(). Locks nothing';
 
--- The figures of revenue_by_day at the end of one day, without those of the
--- days before it.
-create function deferred_revenue(program_id integer, as_of date, basis text default 'reported') returns numeric
+-- The figures of revenue_by_day and cost_by_day at the end of one day, without
+-- those of the days before it.
+create function portfolios_at(
+    program_id integer,
+    as_of date,
+    basis text,
+    out issued_years int4range,
+    out is_sold boolean,
+    out rate numeric,
+    out issued numeric,
+    out redeemed numeric,
+    out unspent numeric,
+    out expected numeric,
+    out consideration numeric
+) returns setof record
 language plpgsql stable parallel safe security definer
 set search_path = jifen, pg_temp
+set plan_cache_mode = force_custom_plan
+set jit = off
 as $$
 begin
-    if deferred_revenue.basis not in ('booked', 'happened', 'reported') then
+    if portfolios_at.basis is null or portfolios_at.basis not in ('booked', 'happened', 'reported') then
         raise exception using errcode = 'invalid_parameter_value',
-            message = format('invalid basis "%s"', deferred_revenue.basis),
+            message = format('invalid basis "%s"', portfolios_at.basis),
             detail = 'It says by which date an entry belongs to a day.',
             hint = 'Use booked, happened or reported.';
     end if;
-    return (
-        select coalesce(sum(round(v.consideration, c.scale) - round(
-            case
-                when v.unspent <= 0 then v.consideration
-                when e.expected <= 0 then 0
-                else v.consideration * greatest(v.redeemed, 0) / e.expected
-            end, c.scale)), 0)
+    return query
+    select v.issued_years, v.is_sold, v.rate, v.issued, v.redeemed, v.unspent,
+        greatest(v.redeemed, least(v.rate * v.issued, v.redeemed + v.unspent)), v.consideration
+    from (
+        select v.issued_years, v.is_sold, v.rate, sum(v.consideration) as consideration, sum(v.issued) as issued, sum(v.unspent) as unspent,
+            sum(v.issued - v.unspent - v.expired) as redeemed
         from (
-            select v.rate, sum(v.consideration) as consideration, sum(v.issued) as issued, sum(v.unspent) as unspent,
-                sum(v.issued - v.unspent - v.expired) as redeemed
+            select coalesce(t.issued_years, int4range(f.issued_year, f.issued_year + 1)) as issued_years, f.is_sold, coalesce(t.rate, 1) as rate,
+                f.issued, f.unspent, f.expired, f.consideration
             from (
-                select f.issued_year, t.issued_years, coalesce(t.rate, 1) as rate, f.revenue as consideration, f.issued,
-                    f.points + f.held as unspent,
-                    case when f.movement in ('expired', 'reinstated') or f.movement = 'adjusted' then f.issued - f.points - f.held else 0 end as expired
+                select f.issued_year, f.is_sold, sum(f.issued) as issued, sum(f.points + f.held) as unspent, sum(f.revenue) as consideration,
+                    sum(case when f.movement in ('expired', 'reinstated', 'adjusted') then f.issued - f.points - f.held else 0 end) as expired
                 from jifen.vintage_flow f
-                left join jifen.redemption_estimate_term t on t.program_id = f.program_id and t.issued_years @> f.issued_year
-                    and t.valid @> deferred_revenue.as_of
-                where f.program_id = deferred_revenue.program_id and f.is_sold
-                    and case deferred_revenue.basis when 'booked' then f.booked_on when 'happened' then f.happened_on
-                        else f.reported_on end <= deferred_revenue.as_of
-            ) v
-            group by v.issued_years, v.rate, case when v.issued_years is null then v.issued_year end
+                where f.program_id = portfolios_at.program_id
+                    and case portfolios_at.basis when 'booked' then f.booked_on when 'happened' then f.happened_on
+                        else f.reported_on end <= portfolios_at.as_of
+                group by f.issued_year, f.is_sold
+            ) f
+            left join jifen.redemption_estimate_term t on t.program_id = portfolios_at.program_id and t.issued_years @> f.issued_year
+                and t.valid @> portfolios_at.as_of
         ) v
-        cross join lateral (select greatest(v.redeemed, least(v.rate * v.issued, v.redeemed + v.unspent)) as expected) e
-        join jifen.program_currency c on c.program_id = deferred_revenue.program_id
-    );
+        group by v.issued_years, v.is_sold, v.rate
+    ) v;
 end
+$$;
+
+comment on function portfolios_at(integer, date, text) is
+    'What has become, by the end of the local day as_of, of the points of each portfolio, sold (is_sold: consideration was allocated to them) and free ones: issued net of reversals, redeemed net of returns, unspent in lots and on hold, and expected to be redeemed in the end at the estimated rate, 1 where there is none; consideration in the program''s currency. program_id: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
+
+create function expected_redemption(program_id integer, as_of date, basis text default 'reported') returns numeric
+language sql stable parallel safe security definer
+set search_path = jifen, pg_temp
+as $$
+    select coalesce(sum(greatest(p.expected - p.redeemed, 0)), 0)
+    from jifen.portfolios_at(expected_redemption.program_id, expected_redemption.as_of, expected_redemption.basis) p
+$$;
+
+comment on function expected_redemption(integer, date, text) is
+    'Of the points unspent at the end of the local day as_of, how many are expected to be redeemed: of each portfolio, sold and free points apart, rate * issued - redeemed, at most what is unspent; all that is unspent where no rate is estimated. program_id: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
+
+create function deferred_revenue(program_id integer, as_of date, basis text default 'reported') returns numeric
+language sql stable parallel safe security definer
+set search_path = jifen, pg_temp
+as $$
+    select coalesce(sum(round(p.consideration, c.scale) - round(
+        case
+            when p.unspent <= 0 then p.consideration
+            when p.expected <= 0 then 0
+            else p.consideration * greatest(p.redeemed, 0) / p.expected
+        end, c.scale)), 0)
+    from jifen.portfolios_at(deferred_revenue.program_id, deferred_revenue.as_of, deferred_revenue.basis) p
+    join jifen.program_currency c on c.program_id = deferred_revenue.program_id
+    where p.is_sold
 $$;
 
 comment on function deferred_revenue(integer, date, text) is
@@ -322,6 +362,8 @@ comment on function allocate_to_points(text, numeric, point_amount, numeric, int
 
 revoke all on function record_redemption_estimate(text, numeric, date, int4range, text, numeric) from public;
 revoke all on function estimated_redemption_rate(integer, date, integer) from public;
+revoke all on function portfolios_at(integer, date, text) from public;
+revoke all on function expected_redemption(integer, date, text) from public;
 revoke all on function deferred_revenue(integer, date, text) from public;
 revoke all on function allocate_consideration(numeric, numeric[], integer) from public;
 revoke all on function allocate_to_points(text, numeric, point_amount, numeric, integer, date) from public;

@@ -1,6 +1,6 @@
 -- revenue: what of the consideration allocated to points is earned, and what points cost that nobody paid for.
 
-create view vintage_change as
+create view revenue_change as
 select p.code as program, b.basis, f.is_sold, f.issued_year, b.day, sum(f.issued) as issued, sum(f.points + f.held) as unspent,
     -- A goodwill credit cancels out here: its points are in its own lot.
     sum(case when f.movement in ('expired', 'reinstated', 'adjusted') then f.issued - f.points - f.held else 0 end) as expired,
@@ -10,17 +10,17 @@ join program p on p.program_id = f.program_id
 cross join lateral (values ('booked', f.booked_on), ('happened', f.happened_on), ('reported', f.reported_on)) b (basis, day)
 group by p.code, b.basis, f.is_sold, f.issued_year, b.day;
 
-comment on view vintage_change is 'What changed on each local day of the points of a year of issue';
-comment on column vintage_change.program is 'Program';
-comment on column vintage_change.basis is 'By which date an entry belongs to a day: booked, happened or reported';
-comment on column vintage_change.is_sold is 'Whether consideration was allocated to the points';
-comment on column vintage_change.issued_year is 'Local year in which the points were issued';
-comment on column vintage_change.day is 'Local day';
-comment on column vintage_change.issued is 'Points issued, less those whose issue was reversed';
-comment on column vintage_change.unspent is 'Points in lots and on hold';
-comment on column vintage_change.expired is 'Points that lapsed or were taken by adjustments, less those given back';
-comment on column vintage_change.consideration is 'Consideration allocated to points, less that of reversals';
-comment on column vintage_change.taken_over is 'That of imports among it';
+comment on view revenue_change is 'What changed on each local day of the points of a year of issue';
+comment on column revenue_change.program is 'Program';
+comment on column revenue_change.basis is 'By which date an entry belongs to a day: booked, happened or reported';
+comment on column revenue_change.is_sold is 'Whether consideration was allocated to the points';
+comment on column revenue_change.issued_year is 'Local year in which the points were issued';
+comment on column revenue_change.day is 'Local day';
+comment on column revenue_change.issued is 'Points issued, less those whose issue was reversed';
+comment on column revenue_change.unspent is 'Points in lots and on hold';
+comment on column revenue_change.expired is 'Points that lapsed or were taken by adjustments, less those given back';
+comment on column revenue_change.consideration is 'Consideration allocated to points, less that of reversals';
+comment on column revenue_change.taken_over is 'That of imports among it';
 
 -- Each year of issue is a unit of its own until an estimate covers it; from the
 -- day from which the first one of its portfolio holds, the portfolio is the
@@ -33,7 +33,7 @@ select c.program, c.basis, c.is_sold, coalesce(c.issued_years, int4range(c.issue
     sum(s.sign * c.consideration) as consideration, sum(s.step * c.taken_over) as taken_over
 from (
     select v.*, e.issued_years, e.effective_on
-    from vintage_change v
+    from revenue_change v
     left join (
         select p.code as program, e.issued_years, min(e.effective_on) as effective_on
         from redemption_estimate e
