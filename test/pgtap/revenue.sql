@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(77);
+select plan(92);
 
 -- SQLSTATE and message of a statement that must fail.
 create function pg_temp.refused(statement text) returns text
@@ -261,6 +261,118 @@ select set_eq($$select * from revenue_by_day where program = 'years' and issued_
     $$select * from days_before where issued_years = '[2023,2024)'$$, 'nor another portfolio');
 select is(array(select day::text from revenue_by_day where program = 'years' and basis = 'happened' and catch_up <> 0 order by day),
     array['2022-03-01', '2022-09-01'], 'what it makes of the past is revenue of its day');
+
+-- ---------- returns, imports, and points that move ----------
+
+-- The figures so far: consideration recognised deferred, points issued redeemed expired unspent.
+create function pg_temp.sold(program text, basis text default 'happened') returns text
+language sql as $$
+    select format('%s %s %s, %s %s %s %s', sum(r.recognised + r.deferred), sum(r.recognised), sum(r.deferred), sum(r.issued), sum(r.redeemed),
+            sum(r.expired), sum(r.unspent))
+    from (select distinct on (r.issued_years) r.* from jifen.revenue_by_day r where r.program = sold.program and r.basis = sold.basis
+        order by r.issued_years, r.day desc) r
+$$;
+create function pg_temp.free(program text) returns text
+language sql as $$
+    select format('%s %s, %s %s %s %s', sum(r.used), sum(r.provision), sum(r.issued), sum(r.redeemed), sum(r.expired), sum(r.unspent))
+    from (select distinct on (r.issued_years) r.*, sum(used) over (partition by r.issued_years) as all_used
+        from jifen.cost_by_day r where r.program = free.program and r.basis = 'happened' order by r.issued_years, r.day desc) r
+$$;
+
+do $$
+begin
+    perform create_program('owes', currency => 'CNY', point_value => 0.1, overdraft => 'debt', auto_open => true);
+    perform earn('owes', 'ann', 100, revenue => 10, event_at => '2024-01-01');
+    perform redeem('owes', 'ann', 100, event_at => '2024-01-10');
+end
+$$;
+select is(pg_temp.sold('owes'), '10.00 10.00 0.00, 100 100 0 0', 'sold and redeemed');
+do $$begin perform jifen.reverse('owes', 'ann', 1, event_at => '2024-01-20'); end$$;
+select is(pg_temp.sold('owes'), '0.00 0.00 0.00, 0 0 0 0', 'goods sent back whose points are spent: nothing is earned');
+do $$begin perform earn('owes', 'ann', 100, revenue => 12, event_at => '2024-02-01'); end$$;
+select is(pg_temp.sold('owes'), '12.00 12.00 0.00, 100 100 0 0', 'until other points pay for what was redeemed');
+
+do $$
+begin
+    perform create_program('mixed', currency => 'CNY', point_value => 0.1, overdraft => 'debt', auto_open => true);
+    perform earn('mixed', 'ann', 100, revenue => 10, event_at => '2024-01-01');
+    perform earn('mixed', 'ann', 60, event_at => '2024-01-02');
+    perform redeem('mixed', 'ann', 100, event_at => '2024-01-10');
+    perform jifen.reverse('mixed', 'ann', 1, 50, event_at => '2024-01-20');
+end
+$$;
+select is(pg_temp.sold('mixed'), '5.00 5.00 0.00, 50 50 0 0', 'half of it sent back');
+select is(pg_temp.free('mixed'), '5.00 1.00, 60 50 0 10', 'free points paid for what it had paid for');
+
+do $$
+begin
+    perform create_program('thirds', currency => 'CNY', auto_open => true);
+    perform earn('thirds', 'ann', 3, revenue => 1.00, event_at => '2024-01-01');
+    perform jifen.reverse('thirds', 'ann', 1, 1, event_at => '2024-01-02');
+end
+$$;
+select is(pg_temp.sold('thirds'), '0.67 0.00 0.67, 2 0 0 2', 'a third of it sent back');
+do $$
+begin
+    perform jifen.reverse('thirds', 'ann', 1, 1, event_at => '2024-01-03');
+    perform jifen.reverse('thirds', 'ann', 1, 1, event_at => '2024-01-04');
+end
+$$;
+select is(pg_temp.sold('thirds'), '0.00 0.00 0.00, 0 0 0 0', 'and all of it');
+
+do $$
+begin
+    perform create_program('moves', currency => 'CNY', point_value => 0.1, expiry => '12 months', auto_open => true);
+    perform record_redemption_estimate('moves', 0.8, '2023-01-01');
+    perform open_account('moves', 'bob');
+    perform import('moves', 'ann', 200, '2024-12-31', issued_at => '2022-06-01', event_at => '2024-01-01', revenue => 16);
+    perform earn('moves', 'ann', 100, revenue => 10, event_at => '2024-01-05');
+    perform redeem('moves', 'ann', 60, event_at => '2024-01-10');
+end
+$$;
+select is(pg_temp.sold('moves'), '26.00 6.50 19.50, 300 60 0 240', '60 of 240 points are earned');
+select is((select row(day, consideration, taken_over)::text from revenue_by_day where program = 'moves' and basis = 'happened' and taken_over <> 0),
+    '(2024-01-01,16.00,16)', 'what an import brings was taken over');
+do $$
+begin
+    perform transfer('moves', 'ann', 'bob', 70, event_at => '2024-02-01');
+    perform extend_expiry('moves', 'a present', '2031-01-01', event_at => '2024-02-02');
+end
+$$;
+select is(pg_temp.sold('moves'), '26.00 6.50 19.50, 300 60 0 240', 'points that are given to another member or extended change nothing');
+select is((select count(*)::int from cost_by_day where program = 'moves'), 0, 'and stay sold');
+do $$begin perform redeem('moves', 'bob', 60, event_at => '2024-03-01'); end$$;
+select is(pg_temp.sold('moves'), '26.00 13.00 13.00, 300 120 0 180', 'whoever redeems them');
+do $$begin perform jifen.reverse('moves', 'bob', (select max(seq) from entry where account_id = account_id('moves', 'bob') and kind = 'redeem'), 30, event_at => '2024-03-02'); end$$;
+select is(pg_temp.sold('moves'), '26.00 9.75 16.25, 300 90 0 210', 'what is returned is owed again');
+do $$begin perform adjust('moves', 'ann', -10, 'abuse', event_at => '2024-03-03'); end$$;
+select is(pg_temp.sold('moves'), '26.00 9.75 16.25, 300 90 10 200', 'a penalty is no redemption');
+
+-- ---------- books that are closed ----------
+
+do $$
+begin
+    perform create_program('closed', currency => 'CNY', point_value => 0.1, late_postings => 'book', auto_open => true);
+    perform record_redemption_estimate('closed', 0.8, '2024-01-01');
+    perform earn('closed', 'ann', 100, revenue => 8, event_at => '2024-01-05');
+    perform redeem('closed', 'ann', 40, event_at => '2024-01-10');
+    perform close_period('closed', '2024-02-01');
+end
+$$;
+create temp table closed_before as select * from revenue_by_day where program = 'closed' and basis = 'reported';
+select is(pg_temp.refused('select record_redemption_estimate(''closed'', 0.5, ''2024-01-31'')'), 'JF008 period closed', 'no estimate for a day whose books are closed');
+do $$
+begin
+    perform redeem('closed', 'ann', 20, event_at => '2024-01-20');
+    perform record_redemption_estimate('closed', 0.9, '2024-02-01');
+end
+$$;
+select results_eq($$select * from revenue_by_day where program = 'closed' and basis = 'reported' and day < '2024-02-01' order by day$$,
+    'select * from closed_before order by day', 'nothing changes what is closed');
+select is(array(select format('%s %s %s', day, revenue, catch_up) from revenue_by_day where program = 'closed' and basis = 'reported' order by day),
+    array['2024-01-05 0.00 0.00', '2024-01-10 4.00 0.00', '2024-02-01 1.33 -0.44'], 'what comes late is revenue of the open period');
+select is(array(select format('%s %s %s', day, revenue, catch_up) from revenue_by_day where program = 'closed' and basis = 'happened' order by day),
+    array['2024-01-05 0.00 0.00', '2024-01-10 4.00 0.00', '2024-01-20 2.00 0.00', '2024-02-01 -0.67 -0.67'], 'or of the day on which it happened');
 
 -- ---------- what must hold of any history ----------
 
