@@ -29,8 +29,8 @@ here as materialized (
 observed as materialized (
     select o.program_id, o.age + n.n as age,
         sum(b.open) as open, sum(b.open) filter (where o.is_moving) as open_moving,
-        sum(o.redeemed) filter (where n.n = 0) as redeemed,
-        sum(o.expired) filter (where n.n = 0 and o.is_moving) as expired
+        coalesce(sum(o.redeemed) filter (where n.n = 0), 0) as redeemed,
+        coalesce(sum(o.expired) filter (where n.n = 0 and o.is_moving), 0) as expired
     from (
         select f.program_id, f.age, f.redeemed, f.expired, f.is_moving,
             sum(f.change) over (partition by f.program_id, f.issued_month, f.is_moving order by f.age rows unbounded preceding) as left_over,
