@@ -224,34 +224,51 @@ $$;
 comment on function portfolios_at(integer, date, text) is
     'What has become, by the end of the local day as_of, of the points of each portfolio, sold (is_sold: consideration was allocated to them) and free ones: issued net of reversals, redeemed net of returns, unspent in lots and on hold, and expected to be redeemed in the end at the estimated rate, 1 where there is none; consideration in the program''s currency. program_id: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
 
+create function portfolio_totals(
+    program_id integer,
+    as_of date,
+    basis text default 'reported',
+    out expected_redemption numeric,
+    out deferred_revenue numeric
+) returns record
+language sql stable parallel safe security definer
+set search_path = jifen, pg_temp
+as $$
+    select coalesce(sum(greatest(p.expected - p.redeemed, 0)), 0),
+        coalesce(sum(round(p.consideration, c.scale) - round(
+            case
+                when p.unspent <= 0 then p.consideration
+                when p.expected <= 0 then 0
+                else p.consideration * greatest(p.redeemed, 0) / p.expected
+            end, c.scale)) filter (where p.is_sold), 0)
+    from jifen.portfolios_at(portfolio_totals.program_id, portfolio_totals.as_of, portfolio_totals.basis) p
+    join jifen.program_currency c on c.program_id = portfolio_totals.program_id
+$$;
+
+comment on function portfolio_totals(integer, date, text) is
+    'At the end of the local day as_of, of all portfolios together. expected_redemption: how many of the unspent points are expected to be redeemed: of each portfolio, sold and free points apart, rate * issued - redeemed, at most what is unspent, and all of it where no rate is estimated; deferred_revenue: consideration allocated to points that is not yet recognised as revenue, in the program''s currency, as deferred of revenue_by_day. program_id: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
+
 create function expected_redemption(program_id integer, as_of date, basis text default 'reported') returns numeric
 language sql stable parallel safe security definer
 set search_path = jifen, pg_temp
 as $$
-    select coalesce(sum(greatest(p.expected - p.redeemed, 0)), 0)
-    from jifen.portfolios_at(expected_redemption.program_id, expected_redemption.as_of, expected_redemption.basis) p
+    select t.expected_redemption
+    from jifen.portfolio_totals(expected_redemption.program_id, expected_redemption.as_of, expected_redemption.basis) t
 $$;
 
 comment on function expected_redemption(integer, date, text) is
-    'Of the points unspent at the end of the local day as_of, how many are expected to be redeemed: of each portfolio, sold and free points apart, rate * issued - redeemed, at most what is unspent; all that is unspent where no rate is estimated. program_id: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
+    'expected_redemption of portfolio_totals()';
 
 create function deferred_revenue(program_id integer, as_of date, basis text default 'reported') returns numeric
 language sql stable parallel safe security definer
 set search_path = jifen, pg_temp
 as $$
-    select coalesce(sum(round(p.consideration, c.scale) - round(
-        case
-            when p.unspent <= 0 then p.consideration
-            when p.expected <= 0 then 0
-            else p.consideration * greatest(p.redeemed, 0) / p.expected
-        end, c.scale)), 0)
-    from jifen.portfolios_at(deferred_revenue.program_id, deferred_revenue.as_of, deferred_revenue.basis) p
-    join jifen.program_currency c on c.program_id = deferred_revenue.program_id
-    where p.is_sold
+    select t.deferred_revenue
+    from jifen.portfolio_totals(deferred_revenue.program_id, deferred_revenue.as_of, deferred_revenue.basis) t
 $$;
 
 comment on function deferred_revenue(integer, date, text) is
-    'Consideration allocated to points that is not yet recognised as revenue at the end of the local day as_of, in the program''s currency: deferred of revenue_by_day, all portfolios together. program_id: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
+    'deferred_revenue of portfolio_totals()';
 
 create function allocate_consideration(transaction_price numeric, standalone_prices numeric[], scale integer default 2) returns numeric[]
 language plpgsql immutable parallel safe
@@ -363,6 +380,7 @@ comment on function allocate_to_points(text, numeric, point_amount, numeric, int
 revoke all on function record_redemption_estimate(text, numeric, date, int4range, text, numeric) from public;
 revoke all on function estimated_redemption_rate(integer, date, integer) from public;
 revoke all on function portfolios_at(integer, date, text) from public;
+revoke all on function portfolio_totals(integer, date, text) from public;
 revoke all on function expected_redemption(integer, date, text) from public;
 revoke all on function deferred_revenue(integer, date, text) from public;
 revoke all on function allocate_consideration(numeric, numeric[], integer) from public;
