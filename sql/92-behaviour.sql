@@ -315,6 +315,59 @@ $$;
 comment on function drop_month_summaries() is
     'Empties the summaries of behaviour. For drop_summaries(), which holds the row of summary_state';
 
+-- Each summary beside one that is reckoned at once from all the entries that it
+-- covers. A member's account is one of all, so of a single one nothing is said.
+create function breaches_of_behaviour(own_program integer, own_account bigint)
+returns table (account_id bigint, seq bigint, invariant text, expected text, found text)
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    upto constant timestamptz := (select coalesce(s.summarized_until, '-infinity') from summary_state s);
+begin
+if own_account is not null then
+    return;
+end if;
+return query
+select null::bigint, null::bigint, 'activity_summary is what its entries add up to',
+    format('program %s, %s: %s active, %s earners, %s redeemers', program_id, month, coalesce(f.active, 0), coalesce(f.earners, 0), coalesce(f.redeemers, 0)),
+    format('%s active, %s earners, %s redeemers', coalesce(s.active, 0), coalesce(s.earners, 0), coalesce(s.redeemers, 0))
+from activity_facts(null, upto) f
+full join activity_summary s using (program_id, month)
+where (own_program is null or program_id = own_program)
+    and (f.active, f.earners, f.redeemers) is distinct from (s.active, s.earners, s.redeemers);
+return query
+select account_id, null::bigint, 'member_summary is what its entries add up to',
+    format('%s earns of %s, %s redemptions of %s, days %s, %s, %s', f.earns, f.earned, f.redemptions, f.redeemed,
+        f.first_credit_on, f.first_redeemed_on, f.last_active_on),
+    format('%s earns of %s, %s redemptions of %s, days %s, %s, %s', s.earns, s.earned, s.redemptions, s.redeemed,
+        s.first_credit_on, s.first_redeemed_on, s.last_active_on)
+from member_facts(null, upto) f
+full join member_summary s using (account_id, program_id)
+where (own_program is null or program_id = own_program)
+    and (f.earns, f.earned, f.redemptions, f.redeemed, f.first_credit_on, f.first_redeemed_on, f.last_active_on)
+        is distinct from (s.earns, s.earned, s.redemptions, s.redeemed, s.first_credit_on, s.first_redeemed_on, s.last_active_on);
+return query
+select null::bigint, null::bigint, 'tier_summary is what its entries add up to',
+    format('program %s, %s, tier %s: %s members more', program_id, month, tier_no, coalesce(f.members, 0)),
+    format('%s', coalesce(s.members, 0))
+from (
+    select f.* from tier_summary_valid v cross join lateral tier_facts(v.program_id, null, upto) f
+    where own_program is null or v.program_id = own_program
+) f
+full join (
+    select s.* from tier_summary s join tier_summary_valid v on v.program_id = s.program_id
+    where own_program is null or s.program_id = own_program
+) s using (program_id, month, tier_no)
+where coalesce(f.members, 0) <> coalesce(s.members, 0);
+end
+$$;
+
+comment on function breaches_of_behaviour(integer, bigint) is
+    'Breaches of the summaries of behaviour, by number of program, null: all; nothing for a single account';
+
+revoke all on function breaches_of_behaviour(integer, bigint) from public;
 revoke all on function history_of_changed(timestamptz, timestamptz) from public;
 revoke all on function activity_facts(timestamptz, timestamptz) from public;
 revoke all on function member_facts(timestamptz, timestamptz) from public;
