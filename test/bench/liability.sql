@@ -29,20 +29,28 @@ update story.story set what = 16 where what between 80 and 84 and program_id = 2
 update story.story set other_id = case when (other_id) % 20 = 0 then other_id - 1 else other_id end where what between 80 and 84;
 update story.story set what = 16 where other_id = account_id;
 
+-- When points lapse follows from their local day.
+create unlogged table story.day as
+select day, expires_at('60 months inactive end of month', at, 'Asia/Shanghai') as club,
+    expires_at('12 months end of month', at, 'Asia/Shanghai') as shop
+from (
+    select d::date as day, (d + interval '12 hours') at time zone 'Asia/Shanghai' as at
+    from generate_series(now()::date - interval '1100 days', now()::date + interval '2 days', interval '1 day') d
+) d;
+analyze story.day;
 create unlogged table story.step as
-with given as (
+with given as materialized (
     select s.*, greatest(1, floor(points * share))::bigint as taken, least(at2 + later, now() + later) as at3,
         (array['purchase', 'purchase', 'check-in', 'review', 'partner'])[1 + floor(one * 5)] as source,
         case when two < 0.2 then (array['bank', 'mall', 'airline'])[1 + floor(two * 15)] end as funder,
         case when one < 0.5 then 'app' else 'till' end as spent_by,
         case when three < 0.3 then (array['cinema', 'hotel', 'fuel'])[1 + floor(three * 10)] end as partner,
         case when three > 0.3 then round(points * 0.05, 2) end as revenue,
-        case when program_id = 2 then expires_at('60 months inactive end of month', at1, 'Asia/Shanghai')
-            when never < 0.05 then 'infinity'
-            else expires_at('12 months end of month', at1, 'Asia/Shanghai') end as expires_at,
+        case when program_id = 2 then d.club when never < 0.05 then 'infinity' else d.shop end as expires_at,
         case when what >= 90 then at1 + interval '14 days' else at1 end as available_at,
         what >= 72 and what < 80 as holds, what >= 80 and what < 84 as transfers
     from story.story s
+    join story.day d on d.day = (s.at1 at time zone 'Asia/Shanghai')::date
 )
 select g.n, v.step, v.account_id, g.program_id, v.kind, v.at, v.amount, v.held, v.lot, v.used,
     case when v.step in (1, 4) then g.expires_at end as expires_at,
@@ -151,5 +159,6 @@ where h.kind = 'hold' and not exists (select from story.linked c
     where c.n = h.n and c.account_id = h.account_id and c.kind in ('capture', 'release'));
 alter table entry enable always trigger refuse_change;
 alter table allocation enable always trigger refuse_change;
-drop schema story cascade;
+drop table story.linked, story.day;
+drop schema story;
 vacuum analyze;
