@@ -62,7 +62,9 @@ comment on column roll_forward_change.owed is 'New debts of members, less what w
 comment on column roll_forward_change.repaid is 'Debts repaid out of credits; taken off';
 
 -- A row of roll_forward_change stands for its day and the days up to the next
--- row, on which nothing moved.
+-- row, on which nothing moved. The condition on n is always true: with it the
+-- planner expects 5 rows of generate_series and not 1000, too few for JIT
+-- compilation, which would take longer than the query.
 create view roll_forward_by_day as
 select c.program, c.basis, c.day + n.n as day,
     case when n.n = 0 then c.closing - c.change else c.closing end as opening,
@@ -100,8 +102,11 @@ from (
     window so_far as (partition by r.program, r.basis order by r.day rows unbounded preceding)
 ) c
 join program p on p.code = c.program
-cross join lateral generate_series(0,
-    coalesce(c.next_day - 1, greatest(c.day, (now() at time zone p.time_zone)::date)) - c.day) n (n);
+cross join lateral (
+    select coalesce(c.next_day - 1, greatest(c.day, (now() at time zone p.time_zone)::date)) - c.day as still
+) s
+cross join lateral generate_series(0, s.still) n (n)
+where n.n between 0 and s.still;
 
 comment on view roll_forward_by_day is 'Points owed by each program day by day, from the first that moved to today: opening + earned + imported + adjusted - reversed - redeemed + returned - expired + reinstated + transferred = closing, which is the next opening';
 comment on column roll_forward_by_day.program is 'Program';
@@ -181,8 +186,12 @@ join program p on p.code = c.program
 cross join lateral (
     select coalesce(c.next_month, greatest(c.month, date_trunc('month', now() at time zone p.time_zone)) + interval '1 month') as until
 ) e
-cross join lateral generate_series(0, (extract(year from e.until) * 12 + extract(month from e.until)
-    - extract(year from c.month) * 12 - extract(month from c.month))::integer - 1) n (n);
+cross join lateral (
+    select (extract(year from e.until) * 12 + extract(month from e.until)
+        - extract(year from c.month) * 12 - extract(month from c.month))::integer - 1 as still
+) s
+cross join lateral generate_series(0, s.still) n (n)
+where n.n between 0 and s.still;
 
 comment on view roll_forward_by_month is 'Points owed by each program month by month, from the first that moved to the current one: opening + earned + imported + adjusted - reversed - redeemed + returned - expired + reinstated + transferred = closing, which is the next opening';
 comment on column roll_forward_by_month.program is 'Program';

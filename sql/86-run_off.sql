@@ -45,10 +45,14 @@ observed as materialized (
         ) f
         join here h on h.program_id = f.program_id
     ) o
-    cross join lateral generate_series(0, (least(o.next_age, o.current_age) - 1 - o.age)::integer) n (n)
+    cross join lateral (
+        select (least(o.next_age, o.current_age) - 1 - o.age)::integer as still
+    ) s
+    cross join lateral generate_series(0, s.still) n (n)
     cross join lateral (
         select o.left_over + case when n.n = 0 then o.redeemed + o.expired else 0 end as open
     ) b
+    where n.n between 0 and s.still
     group by 1, 2
 ),
 -- Ages that were never observed go as the oldest twelve did together.

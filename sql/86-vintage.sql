@@ -34,18 +34,6 @@ comment on column vintage_change.redeemed is 'Points spent less those that came 
 comment on column vintage_change.expired is 'Points that lapsed, as far as that is booked, less those reinstated';
 comment on column vintage_change.taken_over is 'Those of issued that another system had issued: what it redeemed of the same month is not known';
 
-comment on view vintage_change is 'What happened to the points of each month of issue, in the months in which something did: what the triangle is made of';
-comment on column vintage_change.program is 'Program';
-comment on column vintage_change.issued_month is 'First day of the local month in which the points were issued first, through transfers, extensions and imports';
-comment on column vintage_change.age is 'Months from the month of issue to the one in which it happened';
-comment on column vintage_change.issued is 'Points earned, and those taken over from another system, which count in the month of issue';
-comment on column vintage_change.adjusted is 'Goodwill less penalties, and what was undone or forgiven of them';
-comment on column vintage_change.reversed is 'Points taken back by reversals of credits, or to repay a debt; taken off';
-comment on column vintage_change.moved is 'Points that came by transfers and extensions less those that went: zero, but where a transfer was undone with points of another month';
-comment on column vintage_change.redeemed is 'Points spent less those that came back';
-comment on column vintage_change.expired is 'Points that lapsed, as far as that is booked, less those reinstated';
-comment on column vintage_change.taken_over is 'Those of issued that another system had issued: what it redeemed of the same month is not known';
-
 -- A row of vintage_change stands for its month and those up to the next row,
 -- in which nothing happened.
 create view vintage_triangle as
@@ -70,26 +58,12 @@ from (
 ) c
 join program p on p.code = c.program
 cross join lateral (select now() at time zone p.time_zone as at) here
-cross join lateral generate_series(0,
-    coalesce(c.next_age, greatest(c.age, ((extract(year from here.at) - extract(year from c.issued_month)) * 12
-        + extract(month from here.at) - extract(month from c.issued_month))::integer) + 1) - c.age - 1) n (n);
-
-comment on view vintage_triangle is 'What became of the points of each month of issue, month after month to the current one, by when it happened';
-comment on column vintage_triangle.program is 'Program';
-comment on column vintage_triangle.issued_month is 'First day of the local month in which the points were issued first, through transfers, extensions and imports';
-comment on column vintage_triangle.age is 'Months from the month of issue: 0 is that month';
-comment on column vintage_triangle.month is 'First day of the month that it is';
-comment on column vintage_triangle.issued is 'Points earned, and those taken over from another system, which count in the month of issue';
-comment on column vintage_triangle.adjusted is 'Goodwill less penalties, and what was undone or forgiven of them';
-comment on column vintage_triangle.reversed is 'Points taken back by reversals of credits, or to repay a debt; taken off';
-comment on column vintage_triangle.moved is 'Points that came by transfers and extensions less those that went: zero, but where a transfer was undone with points of another month';
-comment on column vintage_triangle.redeemed is 'Points spent less those that came back';
-comment on column vintage_triangle.expired is 'Points that lapsed, as far as that is booked, less those reinstated';
-comment on column vintage_triangle.taken_over is 'Those of issued that another system had issued: what it redeemed of the same month is not known';
-comment on column vintage_triangle.total_issued is 'issued + adjusted - reversed + moved of all months so far';
-comment on column vintage_triangle.total_redeemed is 'redeemed of all months so far';
-comment on column vintage_triangle.total_expired is 'expired of all months so far';
-comment on column vintage_triangle.unspent is 'total_issued - total_redeemed - total_expired: points left at the end of the month, those on hold among them';
+cross join lateral (
+    select coalesce(c.next_age - 1, greatest(c.age, ((extract(year from here.at) - extract(year from c.issued_month)) * 12
+        + extract(month from here.at) - extract(month from c.issued_month))::integer)) - c.age as still
+) s
+cross join lateral generate_series(0, s.still) n (n)
+where n.n between 0 and s.still;
 
 comment on view vintage_triangle is 'What became of the points of each month of issue, month after month to the current one, by when it happened';
 comment on column vintage_triangle.program is 'Program';
@@ -233,7 +207,7 @@ from (
     window own as (partition by o.program)
 ) e;
 
-comment on view ultimate_redemption is 'How much of the points of each month of issue will have been redeemed in the end, by the chain ladder of the programs triangle; months of issue with points taken over from another system are left out';
+comment on view ultimate_redemption is 'How much of the points of each month of issue will have been redeemed in the end, by the chain ladder of the program''s triangle; months of issue with points taken over from another system are left out';
 comment on column ultimate_redemption.program is 'Program';
 comment on column ultimate_redemption.issued_month is 'First day of the local month in which the points were issued first, through transfers, extensions and imports';
 comment on column ultimate_redemption.age is 'Months from the month of issue to the latest month that is over';

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(38);
+select plan(40);
 \ir random_books.psql
 
 -- ---------- by hand ----------
@@ -67,6 +67,25 @@ select is((select p::text from roll_forward_by_program p where p.program = 'shop
 select is((select count(*)::integer from roll_forward_by_day where program = 'empty') + (select count(*)::integer from roll_forward_by_program where program = 'empty'), 0,
     'nothing of nothing');
 
+-- A closed month stands as it was reported; what comes late for it is of the open one.
+do $$
+begin
+    perform create_program('books', expiry => 'never', late_postings => 'book', auto_open => true);
+    perform earn('books', 'ann', 100, event_at => '2024-03-10');
+    perform earn('books', 'ann', 30, event_at => '2024-03-20', available_at => '2024-04-20');
+    perform redeem('books', 'ann', 20, event_at => '2024-03-25');
+    perform redeem('books', 'ann', 7, event_at => '2024-04-02');
+    perform close_period('books', '2024-04-01');
+    perform redeem('books', 'ann', 5, event_at => '2024-03-28');
+    perform earn('books', 'ann', 1, event_at => '2024-03-31', available_at => '2024-05-01');
+end
+$$;
+select is(array(select concat_ws(' ', m.basis, m.month, m.opening, m.earned, m.redeemed, '=', m.closing, '|', m.closing_pending)
+        from roll_forward_by_month m where m.program = 'books' and m.basis <> 'booked' and m.month < '2024-06-01' order by m.basis, m.month), array[
+    'happened 2024-03-01 0 131 25 = 106 | 31', 'happened 2024-04-01 106 0 7 = 99 | 0', 'happened 2024-05-01 99 0 0 = 99 | 0',
+    'reported 2024-03-01 0 130 20 = 110 | 30', 'reported 2024-04-01 110 1 12 = 99 | 0', 'reported 2024-05-01 99 0 0 = 99 | 0'],
+    'a closed month stands as it was reported, and is restated as it happened');
+
 -- Points that are pending today, and for how long.
 do $$
 begin
@@ -108,6 +127,8 @@ call pg_temp.make_random_books(1600, 0.37);
 select is((select count(distinct e.kind)::integer from entry e), 14, 'books with all kinds of entries');
 select ok((select count(*) filter (where (e.event_at at time zone p.time_zone)::date < (e.posted_at at time zone p.time_zone)::date) > 300
         from entry e join account a using (account_id) join program p using (program_id)), 'many of them booked on a later day');
+select ok((select count(*) > 20 from (select d.program, d.day, d.closing from roll_forward_by_day d where d.basis = 'reported'
+    except select d.program, d.day, d.closing from roll_forward_by_day d where d.basis = 'happened') d), 'or after the books were closed');
 
 create temp table by_day as select * from roll_forward_by_day;
 create temp table by_month as select * from roll_forward_by_month;
