@@ -76,14 +76,16 @@ comment on column portfolio_change.taken_over is 'That of imports among it';
 
 create view portfolio_figures as
 select f.program, f.basis, f.is_sold, f.issued_years, f.is_pool, f.day, f.step, f.rate, f.currency,
-    f.issued, f.unspent, f.expired, f.redeemed, f.consideration - lag(f.consideration, 1, 0::numeric) over unit as consideration, f.taken_over,
+    f.issued, f.unspent, f.expired, f.redeemed, f.consideration - lag(f.consideration, 1, 0::numeric) over unit as consideration,
+    f.taken_over - lag(f.taken_over, 1, 0::numeric) over unit as taken_over,
     f.expected - lag(f.expected, 1, 0::numeric) over unit as expected,
     f.recognised - lag(f.recognised, 1, 0::numeric) over unit as recognised,
     f.used - lag(f.used, 1, 0::numeric) over unit as used,
     f.provision - lag(f.provision, 1, 0::numeric) over unit as provision
 from (
     select c.program, c.basis, c.is_sold, c.issued_years, c.is_pool, c.issued_year, c.day, c.step, c.rate, c.currency,
-        c.issued, c.unspent, c.expired, c.issued - c.unspent - c.expired as redeemed, c.taken_over,
+        c.issued, c.unspent, c.expired, c.issued - c.unspent - c.expired as redeemed,
+        round(c.all_taken_over, c.scale) as taken_over,
         round(c.all_consideration, c.scale) as consideration,
         e.expected,
         case
@@ -101,6 +103,7 @@ from (
             sum(c.unspent) over unit as all_unspent,
             sum(c.issued - c.unspent - c.expired) over unit as all_redeemed,
             sum(c.consideration) over unit as all_consideration,
+            sum(c.taken_over) over unit as all_taken_over,
             sum(c.step * (c.issued - c.unspent - c.expired) * r.point_cost) over unit as all_used
         from portfolio_change c
         join program_currency m on m.program = c.program
@@ -282,3 +285,59 @@ comment on column cost_by_day.catch_up is 'Of the day: what a new estimate adds 
 comment on column cost_by_day.used is 'Of the day: cost of the points redeemed, less those returned';
 comment on column cost_by_day.provision is 'At the end of the day: cost of the points that are still expected to be redeemed, expected - redeemed';
 comment on column cost_by_day.currency is 'Currency of the money';
+
+create view cost_by_month as
+select m.program, m.basis, m.issued_years, s.month::date as month,
+    m.provision - (m.accrued - m.released + m.catch_up - m.used) * (1 - s.later) as opening,
+    m.issued, m.redeemed, m.expired, m.unspent, m.rate, m.expected,
+    m.accrued * (1 - s.later) as accrued, m.released * (1 - s.later) as released, m.catch_up * (1 - s.later) as catch_up,
+    m.used * (1 - s.later) as used, m.provision, m.currency
+from (
+    select d.program, d.basis, d.issued_years, d.month, d.time_zone, d.rate, d.accrued, d.released, d.catch_up, d.used, d.currency,
+        sum(d.issued) over portfolio as issued,
+        sum(d.redeemed) over portfolio as redeemed,
+        sum(d.expired) over portfolio as expired,
+        sum(d.unspent) over portfolio as unspent,
+        sum(d.expected) over portfolio as expected,
+        sum(d.provision) over portfolio as provision,
+        lead(d.month) over portfolio as next_month
+    from (
+        select f.program, f.basis, f.issued_years, date_trunc('month', f.day::timestamp) as month, f.currency, p.time_zone,
+            sum(f.issued) as issued, sum(f.redeemed) as redeemed, sum(f.expired) as expired, sum(f.unspent) as unspent,
+            coalesce((array_agg(f.rate order by f.day desc) filter (where f.is_pool))[1], 1) as rate,
+            sum(f.expected) as expected,
+            sum(f.step * greatest(f.provision + f.used, 0)) as accrued,
+            sum(f.step * greatest(- f.provision - f.used, 0)) as released,
+            sum((1 - f.step) * f.provision) as catch_up,
+            sum(f.used) as used, sum(f.provision) as provision
+        from portfolio_figures f
+        join program p on p.code = f.program
+        where not f.is_sold
+        group by f.program, f.basis, f.issued_years, date_trunc('month', f.day::timestamp), f.currency, p.time_zone
+    ) d
+    window portfolio as (partition by d.program, d.basis, d.issued_years order by d.month)
+) m
+cross join lateral (
+    select g.month, case when g.month = m.month then 0 else 1 end as later
+    from generate_series(m.month, greatest(m.month, coalesce(m.next_month - interval '1 month',
+        date_trunc('month', now() at time zone m.time_zone))), interval '1 month') g (month)
+) s;
+
+comment on view cost_by_month is 'What points cost that nobody paid for, by local month from a portfolio''s first one to the present one: opening + accrued - released + catch_up - used = provision';
+comment on column cost_by_month.program is 'Program';
+comment on column cost_by_month.basis is 'By which date an entry belongs to a month: booked, happened or reported, which is when it happened or else, of a closed period, when the next one began';
+comment on column cost_by_month.issued_years is 'Portfolio: the local years in which the points were issued; a year of its own where no estimate covers it';
+comment on column cost_by_month.month is 'First day of the local month';
+comment on column cost_by_month.opening is 'Provision when the month began';
+comment on column cost_by_month.issued is 'So far: points issued, less those whose issue was reversed';
+comment on column cost_by_month.redeemed is 'So far: points redeemed, less those returned';
+comment on column cost_by_month.expired is 'So far: points that lapsed or were taken by adjustments, less those given back';
+comment on column cost_by_month.unspent is 'At the end of the month: points in lots and on hold, issued - redeemed - expired';
+comment on column cost_by_month.rate is 'Share of the points issued that is estimated at the end of the month to be redeemed; 1 without an estimate';
+comment on column cost_by_month.expected is 'Points that are expected to be redeemed in the end: rate * issued, at least those redeemed and at most those and the unspent ones';
+comment on column cost_by_month.accrued is 'Of the month: cost of points issued, as many as are expected to be redeemed';
+comment on column cost_by_month.released is 'Of the month: cost that will not arise, of points that lapsed or whose issue was reversed';
+comment on column cost_by_month.catch_up is 'Of the month: what new estimates add to the provision, or take off below zero';
+comment on column cost_by_month.used is 'Of the month: cost of the points redeemed, less those returned';
+comment on column cost_by_month.provision is 'At the end of the month: cost of the points that are still expected to be redeemed, expected - redeemed';
+comment on column cost_by_month.currency is 'Currency of the money';

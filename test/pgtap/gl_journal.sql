@@ -162,6 +162,8 @@ begin
             if random() < 0.5 then
                 perform earn('any', member, (1 + floor(random() * 300))::int, event_at => at, funder => (array['f1', 'f2', 'nobody', null])[1 + floor(random() * 4)],
                     revenue => case when random() < 0.6 then round((random() * 5)::numeric, 4) end);
+            elsif random() < 0.1 then
+                perform import('any', member, (1 + floor(random() * 300))::int, event_at => at, issued_at => at - interval '200 days', revenue => round((random() * 5)::numeric, 4));
             elsif random() < 0.6 then
                 perform redeem('any', member, (1 + floor(random() * 150))::int, event_at => at, partner => (array['p1', 'p2', 'abroad', null])[1 + floor(random() * 4)]);
             elsif random() < 0.6 then
@@ -181,6 +183,7 @@ begin
     perform record_redemption_estimate('any', 0.6, '2023-06-01', point_cost => 0.011);
 end
 $$;
+analyze account, entry, allocation;
 create temp table journal as select * from gl_journal where program = 'any';
 select is((select count(*)::int from (select from journal group by day, currency having sum(debit) is distinct from sum(credit)) d), 0, 'debits and credits of each day are equal');
 select is((select count(*)::int from journal where num_nonnulls(debit, credit) <> 1 or coalesce(debit, credit) <= 0), 0, 'each line is one or the other, above zero');

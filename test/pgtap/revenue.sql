@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(92);
+select plan(99);
 
 -- SQLSTATE and message of a statement that must fail.
 create function pg_temp.refused(statement text) returns text
@@ -332,7 +332,7 @@ end
 $$;
 select is(pg_temp.sold('moves'), '26.00 6.50 19.50, 300 60 0 240', '60 of 240 points are earned');
 select is((select row(day, consideration, taken_over)::text from revenue_by_day where program = 'moves' and basis = 'happened' and taken_over <> 0),
-    '(2024-01-01,16.00,16)', 'what an import brings was taken over');
+    '(2024-01-01,16.00,16.00)', 'what an import brings was taken over');
 do $$
 begin
     perform transfer('moves', 'ann', 'bob', 70, event_at => '2024-02-01');
@@ -347,6 +347,25 @@ do $$begin perform jifen.reverse('moves', 'bob', (select max(seq) from entry whe
 select is(pg_temp.sold('moves'), '26.00 9.75 16.25, 300 90 0 210', 'what is returned is owed again');
 do $$begin perform adjust('moves', 'ann', -10, 'abuse', event_at => '2024-03-03'); end$$;
 select is(pg_temp.sold('moves'), '26.00 9.75 16.25, 300 90 10 200', 'a penalty is no redemption');
+
+-- ---------- no currency, and more redeemed than was expected ----------
+
+do $$
+begin
+    perform earn('bare', 'ann', 100, revenue => 5, event_at => '2024-01-01');
+    perform earn('bare', 'ann', 100, event_at => '2024-01-01');
+    perform record_redemption_estimate('bare', 0.4, '2024-01-01');
+    perform redeem('bare', 'ann', 30, event_at => '2024-01-02');
+end
+$$;
+select is((select row(r.revenue, r.deferred, r.currency)::text from revenue_by_day r where program = 'bare' and basis = 'happened' and day = '2024-01-02'),
+    '(3.75,1.25,)', 'a program without a currency: 30 of 40');
+select is((select row(c.expected, c.provision, c.currency)::text from cost_by_day c where program = 'bare' and basis = 'happened' and day = '2024-01-01'),
+    '(40.0,0.00,)', 'nothing is known of the cost of its free points');
+do $$begin perform redeem('bare', 'ann', 30, event_at => '2024-01-03'); end$$;
+select is(pg_temp.sold('bare'), '5.00 5.00 0.00, 100 60 0 40', 'with 60 redeemed of 40 there is nothing more to earn');
+do $$begin perform record_redemption_estimate('bare', 0.8, '2024-01-04'); end$$;
+select is(pg_temp.sold('bare'), '5.00 3.75 1.25, 100 60 0 40', 'until the estimate is corrected');
 
 -- ---------- books that are closed ----------
 
@@ -414,9 +433,11 @@ begin
     perform record_redemption_estimate('any', 0.9, '2024-07-01');
 end
 $$;
+analyze account, entry, allocation;
 create temp table days as select * from revenue_by_day where program = 'any';
 select is((select count(*)::int from days d where issued <> redeemed + expired + unspent), 0, 'issued = redeemed + expired + unspent');
 select is((select count(*)::int from days d where deferred <> round(deferred, 2) or revenue <> round(revenue, 2)), 0, 'money has two decimals');
+select is((select count(*)::int from days d where recognised < 0 or deferred < 0), 0, 'neither more nor less than all is earned');
 select is((select count(*)::int from days d where expected > redeemed + unspent or expected < redeemed), 0, 'what is expected lies between what is done and what is possible');
 select results_eq($$select basis, sum(consideration), sum(revenue) from days group by basis order by basis$$,
     $$select b.basis, round(sum(e.revenue), 2), round(sum(e.revenue), 2) - deferred_revenue(program_id('any'), current_date, b.basis)
@@ -424,7 +445,7 @@ select results_eq($$select basis, sum(consideration), sum(revenue) from days gro
         where a.program_id = program_id('any') and e.kind in ('earn', 'import', 'adjust', 'reverse') group by b.basis order by b.basis$$,
     'all consideration is revenue or deferred, on each basis');
 select is((select count(*)::int
-        from (select d::date as day from generate_series(date '2022-01-01', '2025-12-31', '10 days') d) x
+        from (select d::date as day from generate_series(date '2022-01-01', '2025-12-31', '30 days') d) x
         where deferred_revenue(program_id('any'), x.day, 'happened')
             <> coalesce((select sum(l.deferred) from (select distinct on (d.issued_years) d.deferred from days d
                 where d.basis = 'happened' and d.day <= x.day order by d.issued_years, d.day desc) l
@@ -445,6 +466,14 @@ select results_eq($$select unspent from (select sum(unspent) as unspent from (se
 select is((select count(*)::int from (select provision, lag(provision, 1, 0::numeric) over (partition by basis, issued_years order by day) as before,
         accrued - released + catch_up - used as change from cost_by_day where program = 'any') c where provision <> before + change), 0,
     'a provision changes by accrued - released + catch_up - used');
+select set_eq($$select basis, issued_years, date_trunc('month', day)::date as month, sum(accrued) as accrued, sum(released) as released, sum(catch_up) as catch_up, sum(used) as used
+        from cost_by_day where program = 'any' group by 1, 2, 3$$,
+    $$select basis, issued_years, month, accrued, released, catch_up, used from cost_by_month
+        where program = 'any' and (basis, issued_years, month) in (select d.basis, d.issued_years, date_trunc('month', d.day)::date from cost_by_day d where d.program = 'any')$$,
+    'months of it foot to their days');
+select is((select count(*)::int from (select c.*, lag(month) over w as before, lag(provision) over w as closing from cost_by_month c
+        where program = 'any' window w as (partition by basis, issued_years order by month)) m
+        where month <> before + interval '1 month' or opening <> closing or opening + accrued - released + catch_up - used <> provision), 0, 'and follow each other');
 
 select * from finish();
 rollback;
