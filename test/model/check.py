@@ -158,5 +158,5 @@ class Checker:
         world.agree('points by day, kind and source', set(), differing, 'all')
         world.agree('points owed', sum(expected.values()), int(database.rows(
             'select coalesce(sum(balance::int8), 0) from jifen.account')[0][0]), 'all')
-        reports.check(world, [self.clock, self.clock - self.random.randrange(1000 * DAY), world.now - self.random.randrange(3 * SECOND),
-                              world.now + self.random.randrange(400 * DAY)])
+        reports.check(world, self.random.sample([self.clock, self.clock - self.random.randrange(1000 * DAY), world.now - SECOND,
+                                                 world.now + self.random.randrange(400 * DAY)], 2))

@@ -119,7 +119,7 @@ class Database:
         connection = psycopg2.connect(dbname=self.name)
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute('set timezone = \'UTC\'; set client_min_messages = warning')
+            cursor.execute('set timezone = \'UTC\'; set client_min_messages = warning; set jit = off')
         return connection
 
     def workers(self, count):
