@@ -39,6 +39,7 @@ AGREEMENTS = [
     'points owed', 'day_flow', 'pending_flow', 'cohort_flow', 'roll_forward_by_day', 'liability', 'liability_at()',
     'liability_by_expiry', 'reports foot', 'reconcile() finds nothing', 'invariants by SQL',
     'sessions: refused as one alone would be', 'sessions: every entry stems from one call that succeeded',
+    'sessions: booked when it was made or later', 'sessions: summaries and closings end well',
     'sessions: one order explains all accounts', 'sessions: the model writes as many entries',
     'sessions: entries returned', 'sessions: a key names one entry',
     *ALONE,
