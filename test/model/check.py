@@ -2,8 +2,9 @@
 
 import invariants
 import invariants_of_lapses
+import reports
 from operation import instants
-from when import DAY, instant, show
+from when import DAY, SECOND, instant, show
 from rows import LINE, plain
 from stored import check_account
 from world import LATE
@@ -163,3 +164,5 @@ class Checker:
         differing = {key: (expected.get(key), found.get(key)) for key in expected.keys() | found.keys()
                      if expected.get(key) != found.get(key)}
         world.agree('liability_by_expiry', {}, differing, 'all')
+        reports.check(world, self.random.sample([self.clock, self.clock - self.random.randrange(1000 * DAY), world.now - SECOND,
+                                                 world.now + self.random.randrange(400 * DAY)], 2))
