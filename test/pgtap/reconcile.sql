@@ -322,7 +322,7 @@ insert into tampering (changes, what, invariants) values
         '{"points that stem from earlier ones keep when those were issued, and no others"}'),
     ('update entry set issued_at = null where account_id = $1 and seq = 21', 'an extension of no issue',
         '{"points that stem from earlier ones keep when those were issued, and no others",
-            "an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+            "an extension is of one lot, to lapse later, and of the same origin"}'),
     ('update entry set issued_at = ''2024-01-01 00:00:01'' where account_id = $1 and seq = 1', 'an import before it was issued',
         '{"points that stem from earlier ones keep when those were issued, and no others",
             "each lot that a transfer takes is received as it is"}'),
@@ -353,16 +353,16 @@ insert into tampering (changes, what, invariants) values
         '{"an idempotency key is used once in an account"}'),
 -- Lots
     ('update entry set source = ''shop'' where account_id = $1 and seq = 21', 'an extension by another source',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+        '{"an extension is of one lot, to lapse later, and of the same origin"}'),
     ('update entry set expires_at = ''2024-03-13'' where account_id = $1 and seq = 18', 'an extension to lapse sooner',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source", "points expire when their lot has lapsed"}'),
+        '{"an extension is of one lot, to lapse later, and of the same origin", "points expire when their lot has lapsed"}'),
     ('update entry set until = ''2024-02-06'' where account_id = $1 and seq = 21', 'an extension of what would have lapsed later',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+        '{"an extension is of one lot, to lapse later, and of the same origin"}'),
     ('delete from allocation where account_id = $1 and seq = 21', 'an extension of nothing',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source", "a lot is its credit less the allocations",
+        '{"an extension is of one lot, to lapse later, and of the same origin", "a lot is its credit less the allocations",
             "a lot is never short, by business time"}'),
     ('update allocation set amount = 7 where account_id = $1 and seq = 21; insert into allocation values ($1, 21, 3, 1)', 'an extension of two lots',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source", "a lot is its credit less the allocations",
+        '{"an extension is of one lot, to lapse later, and of the same origin", "a lot is its credit less the allocations",
             "a lot is never short, by business time"}'),
     ('update lot set remaining = remaining + case seq when 1 then 1 else -1 end where account_id = $2', 'points moved between lots received',
         '{"a lot is its credit less the allocations"}'),
@@ -485,7 +485,7 @@ insert into moving (changes, what, invariants) values
         'inactivity by no rule', '{"a credit whose expiry can move keeps to a rule of its program, and no other"}'),
     ('update entry set rule_no = 1 where account_id = $1 and seq = 2', 'a redemption by a rule', '{"a credit has its times, and only a credit"}'),
     ('update entry set until = ''2024-06-30'' where account_id = $1 and seq = 4', 'an extension of what never would have lapsed so early',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+        '{"an extension is of one lot, to lapse later, and of the same origin"}'),
     ('update account set last_redeem_at = ''2024-02-01'' where account_id = $1', 'an activity that does not count',
         '{"the last of each kind is the latest of the entries of the kind"}'),
     ('update account set due_at = ''2025-01-01 00:00:01'' where account_id = $1', 'an expiry that is not looked for in time', '{"no lot lapses before due_at"}'),
@@ -632,7 +632,7 @@ select is(array(select row(b.program, b.member, b.account_id = l.gone, b.found, 
     array['(,,t,"a debt",1)', '(,,t,"a hold",1)', '(,,t,"a lot",2)', '(,,t,"a status change",0)', '(,,t,"an allocation",6)', '(,,t,"an entry",10)'],
     'rows whose account is gone are found');
 select is(array(select row(b.program, b.member, b.account_id = l.stray, b.seq, b.found)::text
-        from reconcile() b, lost l where b.invariant = 'every account, tier, rule and extension has its program' order by b.found),
+        from reconcile() b, lost l where b.invariant = 'every account, tier, rule, extension and closing has its program' order by b.found),
     array['(,member,t,,"an account")', '(,,,,"extension 0")', '(,,,,"rule 1")', '(,,,,"tier silver")'], 'and those whose program is');
 select is((select count(*)::int from reconcile('p') b where b.invariant like 'every %'), 0, 'where everything is checked');
 
