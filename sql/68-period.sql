@@ -56,7 +56,10 @@ begin
             hint = 'Begin it with ISOLATION LEVEL READ COMMITTED.';
     end if;
     lock table jifen.program in exclusive mode;
-    select p.* into own from jifen.program p where p.program_id = jifen.program_id(lock_periods.program);
+    select p.* into own from jifen.program p where p.code = lock_periods.program;
+    if not found then
+        perform jifen.program_id(lock_periods.program);
+    end if;
     return own;
 end
 $$;

@@ -613,6 +613,7 @@ language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 set enable_nestloop = off
 set enable_mergejoin = off
+set enable_sort = off
 set enable_memoize = off
 set from_collapse_limit = 1
 set join_collapse_limit = 1

@@ -817,11 +817,11 @@ delete from job_run;
 begin;
 do $$
 begin
-    perform create_program('books'), open_account('books', 'ann');
+    perform create_program('books'), open_account('books', 'ann'), open_account('books', 'bob');
     perform earn('books', 'ann', 100, event_at => '2024-01-10', expiry => 'on 2024-03-31', idempotency_key => 'before');
     perform earn('books', 'ann', 10, event_at => '2024-02-10', expiry => 'on 2024-04-30');
     perform hold('books', 'ann', 20, '2999-01-01', event_at => '2024-01-20');
-    update hold set until = '2024-03-20' where program_id = program_id('books');
+    update hold h set until = '2024-03-20' from program p where p.program_id = h.program_id and p.code = 'books';
 end
 $$;
 select pg_temp.outcomes($$close_period('books', '2024-03-20 00:00:00.000001')$$, $$close_period('books', '2024-03-20')$$);
