@@ -613,6 +613,7 @@ language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 set enable_nestloop = off
 set enable_mergejoin = off
+set enable_sort = off
 set enable_memoize = off
 set from_collapse_limit = 1
 set join_collapse_limit = 1
@@ -724,25 +725,26 @@ $$;
 comment on function announce_summary() is
     'Has what is posted from now on booked from now on. The first half of run_summary(), to be committed before the other. Locks the rows of program against changes of rules';
 
--- How far is all that is booked committed, for good? Three readings, one after
+-- How far is all that is booked committed, for good? Four readings, one after
 -- the other, tell it; each entry E of a transaction T is in one of these cases.
 --
+--   the programs     what was announced: booked_from
 --   the sessions     who is in a transaction, and since when
 --   the locks        who holds the lock on program that T takes before it posts
---   the summaries    on a snapshot taken after both
+--   the entries      on a snapshot taken after all of these
 --
--- T held no lock at the second reading, and ended before it: E is in the
+-- T held no lock when the locks were read, and ended before that: E is in the
 -- snapshot, for a transaction's changes are seen before its locks are gone.
 --
--- T held no lock at the second reading, and took it later: announce_summary()
+-- T held no lock when the locks were read, and took it later: announce_summary()
 -- was committed before, so E is booked at its booked_from or later. In a program
 -- that was created too late to be announced to, booked_from is the time of that,
 -- which is later, or else the creator held a lock itself.
 --
--- T held the lock, and was in its transaction at the first reading: E is booked
+-- T held the lock, and was in its transaction when the sessions were read: E is booked
 -- when that began or later.
 --
--- T held the lock, and its transaction began after the first reading: it took
+-- T held the lock, and its transaction began after the sessions were read: it took
 -- the lock later still, and read what was announced.
 --
 -- So the least of booked_from and of the beginnings of those transactions is a
@@ -778,6 +780,8 @@ begin
         return false;
     end if;
 
+    -- Before all else: another session may announce again meanwhile.
+    select min(p.booked_from) into until from jifen.program p;
     perform pg_stat_clear_snapshot();
     select array_agg(a.pid), array_agg(a.xact_start), array_agg(a.state) into seen_pids, seen_starts, seen_states
     from pg_stat_activity a;
@@ -792,14 +796,12 @@ begin
         and (l.relation = 'jifen.program'::regclass and l.mode in ('RowShareLock', 'RowExclusiveLock')
             or l.relation = 'jifen.entry'::regclass and l.mode = 'RowExclusiveLock');
 
-    -- A session that is idle at the first reading, or not there, began later.
+    -- A session that was idle then, or not there, began later.
     select h.pid, s.xact_start, s.xact_start is null as is_unknown into first
     from unnest(holders) h (pid)
     join unnest(seen_pids, seen_starts, seen_states) s (pid, xact_start, state) on s.pid = h.pid
     where s.xact_start is not null or s.state is distinct from 'idle'
     order by s.xact_start nulls first limit 1;
-    select min(p.booked_from) into until from jifen.program p;
-
     if is_prepared then
         waits_for := 'a prepared transaction';
         until := since;

@@ -88,7 +88,8 @@ my %postings = (
 	schedule_program  => q{select jifen.schedule_program('shop', expiry => '03:00')},
 	close_period      => q{select jifen.close_period('shop', '2024-01-01')},
 	reopen_period     => q{select jifen.reopen_period('shop', null, 'late')},
-	change_period     => q{select jifen.change_period('shop', null, 'late')});
+	change_period     => q{select jifen.change_period(p, null, 'late') from jifen.program p where code = 'shop'},
+	lock_periods      => q{select jifen.lock_periods('shop')});
 
 # Whether there is anything to write must not matter.
 my %idle = (
