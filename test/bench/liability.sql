@@ -108,7 +108,7 @@ insert into account (account_id, program_id, member, opened_at, balance, held, l
     last_expire_at, last_adjust_at, last_hold_at, last_capture_at, last_transfer_out_at, last_transfer_in_at, head_hash, due_at)
 select m, case when m % 20 = 0 then 2 else 1 end, 'member ' || m, now() - interval '3 years 1 day', coalesce(s.balance, 0)::bigint, coalesce(s.held, 0)::bigint,
     coalesce(s.last_seq, 0), s.last_event_at, s.earn, s.redeem, s.expire, s.adjust, s.hold, s.capture, s.transfer_out, s.transfer_in,
-    case when s.account_id is not null then '\x00'::bytea end, case when m % 20 = 0 then s.due_at end
+    case when s.account_id is not null then decode(repeat('00', 32), 'hex') end, case when m % 20 = 0 then s.due_at end
 from generate_series(1, :members::bigint) m
 left join (
     select account_id, sum(amount) as balance, sum(held) as held, max(seq) as last_seq, max(at) as last_event_at,
@@ -132,7 +132,7 @@ select account_id, seq, amount, held, 0, balance::bigint, at, posted_at, expires
     case when program_id = 2 and expires_at is not null then 1 end, kind, source, funder, partner, 'order ' || n,
     case when kind = 'adjust' then 'courtesy' end,
     case when program_id = 2 and expires_at is not null then '60 months inactive end of month'::expiry_policy end, revenue, 'bench',
-    '\x00'::bytea
+    decode(repeat('00', 32), 'hex')
 from story.linked order by posted_at, account_id, seq;
 
 insert into allocation (account_id, seq, lot_seq, amount)
