@@ -276,10 +276,12 @@ set search_path = jifen, pg_temp
 as $$
 declare
     altered jifen.program;
+    time_zone_before text;
 begin
     perform jifen.require_writable('alter_program()');
     select p.* into altered from jifen.program p
     where p.program_id = jifen.program_id(alter_program.program) for no key update;
+    time_zone_before := altered.time_zone;
     altered.name := coalesce(name, altered.name);
     altered.time_zone := coalesce(time_zone, altered.time_zone);
     altered.expiry := coalesce(expiry, altered.expiry);
@@ -334,12 +336,16 @@ begin
         notice_days = altered.notice_days, rule_no = altered.rule_no,
         late_postings = altered.late_postings
     where p.program_id = altered.program_id;
+    -- By another clock entries are of other days.
+    if altered.time_zone <> time_zone_before then
+        perform jifen.drop_summaries();
+    end if;
     return altered;
 end
 $$;
 
 comment on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], text[], integer, text) is
-    'Changes the rules that new credits follow and returns the program; null leaves a rule as it is, and unset names those of currency, point_value, overdraft_limit, return_grace and notice_days that shall be null. Existing lots keep the rules that they were credited under. Raises JF002 if unknown, else as create_program(). Locks the program''s row against other changes of it; postings do not wait';
+    'Changes the rules that new credits follow and returns the program; null leaves a rule as it is, and unset names those of currency, point_value, overdraft_limit, return_grace and notice_days that shall be null. Existing lots keep the rules that they were credited under. Raises JF002 if unknown, else as create_program(). Another time_zone drops the summaries, for the next run_summary() to make anew. Locks the program''s row against other changes of it; postings do not wait';
 
 revoke all on function program_id(text) from public;
 revoke all on function check_program(program) from public;

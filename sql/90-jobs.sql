@@ -22,11 +22,11 @@ create table job_run (
 
 comment on table job_run is 'Runs of the jobs: what each did, or why it ended';
 comment on column job_run.job_run_id is 'Number of the run';
-comment on column job_run.job is 'Job: expire, release or seal';
+comment on column job_run.job is 'Job: expire, release, seal or summarize';
 comment on column job_run.program is 'Program it was asked to work on; null: all';
 comment on column job_run.started_at is 'When it began';
 comment on column job_run.ended_at is 'When it ended; null while it runs';
-comment on column job_run.batches is 'Batches committed; of seal: programs sealed';
+comment on column job_run.batches is 'Batches committed; of seal: programs sealed; of summarize: 1, or 0 where nothing was new';
 comment on column job_run.accounts is 'Accounts on which something was booked, or that a seal covers, summed over the batches';
 comment on column job_run.lots is 'Lots that were booked as lapsed';
 comment on column job_run.holds is 'Holds that were booked as released';

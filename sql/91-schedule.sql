@@ -314,6 +314,7 @@ create function schedule_jobs(
     seal time default '01:00',
     workers integer default 1,
     poll text default '*/5 * * * *',
+    summary text default '*/5 * * * *',
     out job_name text,
     out schedule text,
     out command text,
@@ -327,9 +328,9 @@ declare
     schedules text[];
     commands text[];
 begin
-    if num_nonnulls(expiry, release, seal) = 0 then
+    if num_nonnulls(expiry, release, seal, summary) = 0 then
         raise exception using errcode = 'null_value_not_allowed',
-            message = 'expiry, release and seal must not all be null',
+            message = 'expiry, release, seal and summary must not all be null',
             detail = 'There would be nothing to schedule.',
             hint = 'unschedule_jobs() removes the jobs.';
     end if;
@@ -355,6 +356,8 @@ begin
         select 101, 'jifen release', release, 'call jifen.run_release()' where release is not null
         union all
         select 102, 'jifen seal', poll, format('call jifen.run_scheduled(''seal'', %L)', seal) where seal is not null
+        union all
+        select 103, 'jifen summary', summary, 'call jifen.run_summary()' where summary is not null
     ) j;
     perform jifen.require_pg_cron('select ' || (
         select string_agg(format('cron.schedule_in_database(%L, %L, %L, %L)',
@@ -362,7 +365,7 @@ begin
         from unnest(names, schedules, commands) with ordinality j (name, schedule, command, ordinal)));
     execute $query$
         select count(cron.unschedule(j.jobid)) from cron.job j
-        where j.jobname ~ '^jifen (expire( [0-9]+)?|release|seal)$' and j.jobname <> all ($1)
+        where j.jobname ~ '^jifen (expire( [0-9]+)?|release|seal|summary)$' and j.jobname <> all ($1)
             and j.database = current_database() and j.username = current_user
     $query$ using names;
     for job_name, schedule, command in
@@ -374,8 +377,8 @@ begin
 end
 $$;
 
-comment on function schedule_jobs(time, text, time, integer, text) is
-    'Schedules with pg_cron, for all programs, the booking of expiry by so many workers and the making of seals, each at a time of day in the program''s own time zone, and the release of overdue holds; null: not that job. release, and poll, when the others look whether a program''s time has come, are cron''s five fields in pg_cron''s time zone (GMT unless set). Replaces what it scheduled before and returns the jobs. Raises 55000 with the statement to run where pg_cron lives in another database, 22004, 22023';
+comment on function schedule_jobs(time, text, time, integer, text, text) is
+    'Schedules with pg_cron, for all programs, the booking of expiry by so many workers and the making of seals, each at a time of day in the program''s own time zone, the release of overdue holds and the making of summaries; null: not that job. release, summary, and poll, when the others look whether a program''s time has come, are cron''s five fields in pg_cron''s time zone (GMT unless set). Replaces what it scheduled before and returns the jobs. Raises 55000 with the statement to run where pg_cron lives in another database, 22004, 22023';
 
 create function unschedule_jobs() returns integer
 language plpgsql volatile parallel unsafe
@@ -386,10 +389,10 @@ declare
 begin
     perform jifen.require_pg_cron(format(
         'select cron.unschedule(j.jobid) from cron.job j where j.jobname ~ %L and j.database = %L and j.username = current_user',
-        '^jifen (expire( [0-9]+)?|release|seal) ', current_database()));
+        '^jifen (expire( [0-9]+)?|release|seal|summary) ', current_database()));
     execute $query$
         select count(cron.unschedule(j.jobid)) from cron.job j
-        where j.jobname ~ '^jifen (expire( [0-9]+)?|release|seal)$'
+        where j.jobname ~ '^jifen (expire( [0-9]+)?|release|seal|summary)$'
             and j.database = current_database() and j.username = current_user
     $query$ into removed;
     return removed;
@@ -407,5 +410,5 @@ revoke all on function end_claim(text, integer, text) from public;
 revoke all on procedure run_scheduled(text, time, integer, timestamptz) from public;
 revoke all on function schedule_program(text, time, time, text[]) from public;
 revoke all on function require_pg_cron(text) from public;
-revoke all on function schedule_jobs(time, text, time, integer, text) from public;
+revoke all on function schedule_jobs(time, text, time, integer, text, text) from public;
 revoke all on function unschedule_jobs() from public;

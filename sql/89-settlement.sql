@@ -1,0 +1,295 @@
+-- settlement: what funders owe for points that are issued, and partners are owed for points that are redeemed.
+
+-- What is undone is paid back at the price at which it was paid. The flows do
+-- not tell when that was, so it is kept apart, for entries of parties that are
+-- undone on another day than that on which they are reported: few of all.
+create table undone_summary (
+    program_id integer not null,
+    movement text collate "C" not null,
+    party text not null,
+    day date not null,
+    priced_on date not null,
+    amount numeric not null,
+    primary key (program_id, movement, party, day, priced_on)
+);
+
+comment on table undone_summary is 'Points of parties that were undone on a later day, as summarised: of entries with posted_at < summary_state.summarized_until';
+comment on column undone_summary.program_id is 'Program';
+comment on column undone_summary.movement is 'reversed or adjusted, of a funder''s points; returned, of a partner''s';
+comment on column undone_summary.party is 'Funder or partner of the entry undone';
+comment on column undone_summary.day is 'Local day on which it is reported that they were';
+comment on column undone_summary.priced_on is 'Local day on which the entry undone is reported';
+comment on column undone_summary.amount is 'Change of balances in points';
+
+create function undone_facts(since timestamptz, until timestamptz)
+returns table (program_id integer, movement text, party text, day date, priced_on date, amount numeric)
+language plpgsql stable parallel safe security definer rows 100
+set search_path = jifen, pg_temp
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+return query
+select u.program_id, u.movement, u.party, u.day, u.priced_on, sum(u.amount)
+from (
+    select p.program_id,
+        case o.kind when 'adjust' then 'adjusted' when 'earn' then 'reversed' when 'import' then 'reversed' else 'returned' end as movement,
+        coalesce(o.funder, o.partner) as party,
+        jifen.local_day(greatest(e.event_at, c.closed_until), p.time_zone) as day,
+        jifen.local_day(greatest(o.event_at, oc.closed_until), p.time_zone) as priced_on,
+        e.amount::numeric as amount
+    from (
+        select e.account_id, e.reverses_seq, e.event_at, e.posted_at, e.amount from jifen.entry e
+        where e.kind = 'reverse' and (undone_facts.since is null or e.posted_at >= undone_facts.since)
+            and (undone_facts.until is null or e.posted_at < undone_facts.until)
+    ) e
+    join jifen.account a on a.account_id = e.account_id
+    join jifen.program p on p.program_id = a.program_id
+    cross join lateral (
+        select o.* from jifen.entry o where o.account_id = e.account_id and o.seq = e.reverses_seq offset 0
+    ) o
+    left join jifen.closed_period c on c.program_id = p.program_id and e.posted_at >= c.posted_from and e.posted_at < c.posted_until
+    left join jifen.closed_period oc on oc.program_id = p.program_id and o.posted_at >= oc.posted_from and o.posted_at < oc.posted_until
+    where o.kind in ('earn', 'import', 'adjust') and o.funder is not null
+        or o.kind in ('redeem', 'capture') and o.partner is not null
+) u
+where u.day <> u.priced_on
+group by u.program_id, u.movement, u.party, u.day, u.priced_on;
+end
+$$;
+
+comment on function undone_facts(timestamptz, timestamptz) is
+    'What entries posted from since on, null: all, and before until, null: no end, add to undone_summary. Locks nothing';
+
+revoke all on function undone_facts(timestamptz, timestamptz) from public;
+
+create view settlement_by_day as
+select p.code as program, f.kind, f.party, f.day, f.priced_on, f.issued, f.reversed, f.adjusted, f.redeemed, f.returned, f.points,
+    t.agreement_no, t.role, t.is_prepaid, t.price,
+    f.points * t.price as amount,
+    f.points * t.price * t.commission_rate as commission,
+    case f.kind
+        when 'funder' then f.points * t.price * (1 + t.commission_rate)
+        else - f.points * t.price * (1 - t.commission_rate)
+    end as net,
+    t.currency
+from (
+    select m.program_id, m.kind, m.party, m.day, m.priced_on,
+        coalesce(sum(m.amount) filter (where m.movement in ('earned', 'imported')), 0) as issued,
+        - coalesce(sum(m.amount) filter (where m.movement = 'reversed'), 0) as reversed,
+        coalesce(sum(m.amount) filter (where m.movement = 'adjusted'), 0) as adjusted,
+        - coalesce(sum(m.amount) filter (where m.movement = 'redeemed'), 0) as redeemed,
+        coalesce(sum(m.amount) filter (where m.movement = 'returned'), 0) as returned,
+        sum(case m.kind when 'funder' then m.amount else - m.amount end) as points
+    from (
+        select d.program_id, c.kind, c.party, d.movement, d.reported_on as day, d.reported_on as priced_on, d.amount
+        from day_flow d
+        cross join lateral (
+            select 'funder' as kind, d.funder as party where d.movement in ('earned', 'imported', 'reversed', 'adjusted')
+            union all
+            select 'partner', d.partner where d.movement in ('redeemed', 'returned')
+        ) c
+        union all
+        -- from the one day to the other
+        select u.program_id, case u.movement when 'returned' then 'partner' else 'funder' end, u.party, u.movement, u.day, x.priced_on, x.amount
+        from (
+            select s.program_id, s.movement, s.party, s.day, s.priced_on, s.amount from undone_summary s
+            union all
+            select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
+            from undone_facts((select s.summarized_until from summary_state s), null) f
+        ) u
+        cross join lateral (values (u.priced_on, u.amount), (u.day, - u.amount)) x (priced_on, amount)
+    ) m
+    group by m.program_id, m.kind, m.party, m.day, m.priced_on
+) f
+join program p on p.program_id = f.program_id
+left join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
+where (f.issued, f.reversed, f.adjusted, f.redeemed, f.returned) <> (0, 0, 0, 0, 0);
+
+comment on view settlement_by_day is 'Points of each funder and each partner by local day, and the money that they come to';
+comment on column settlement_by_day.program is 'Program';
+comment on column settlement_by_day.kind is 'funder: who pays for points that are issued; partner: who is paid for points that are redeemed';
+comment on column settlement_by_day.party is 'Who; null: the issuer';
+comment on column settlement_by_day.day is 'Local day, of the period in which entries are reported';
+comment on column settlement_by_day.priced_on is 'Local day whose agreement counts: the day or, of what is undone, that on which it was reported';
+comment on column settlement_by_day.issued is 'Of a funder: points earned and imported';
+comment on column settlement_by_day.reversed is 'Of a funder: those taken back of what was earned or imported';
+comment on column settlement_by_day.adjusted is 'Of a funder: points given by adjustments, less those taken back; of the issuer also what adjustments took';
+comment on column settlement_by_day.redeemed is 'Of a partner: points redeemed and captured';
+comment on column settlement_by_day.returned is 'Of a partner: those that were returned';
+comment on column settlement_by_day.points is 'Points that are paid for: issued - reversed + adjusted, or redeemed - returned';
+comment on column settlement_by_day.agreement_no is 'The agreement that holds on priced_on; null: there is none, nor money';
+comment on column settlement_by_day.role is 'Of a partner: principal or agent, as which the issuer acts';
+comment on column settlement_by_day.is_prepaid is 'Of a funder: whether it is taken from its budget';
+comment on column settlement_by_day.price is 'Money for one point';
+comment on column settlement_by_day.amount is 'Points at price';
+comment on column settlement_by_day.commission is 'What the issuer charges, as a share of amount';
+comment on column settlement_by_day.net is 'What the party owes the issuer, below zero what it is owed: amount + commission of a funder, commission - amount of a partner';
+comment on column settlement_by_day.currency is 'Currency of the money';
+
+create view prepaid_by_day as
+select d.program_id, d.party, d.day, d.paid_in, d.used,
+    sum(d.paid_in - d.used) over (partition by d.program_id, d.party order by d.day) as left_over
+from (
+    select d.program_id, d.party, d.day, sum(d.paid_in) as paid_in, sum(d.used) as used
+    from (
+        select y.program_id, y.party, y.paid_on as day, y.amount as paid_in, 0::numeric as used
+        from prepayment y
+        union all
+        select p.program_id, s.party, s.day, 0, s.net
+        from settlement_by_day s
+        join program p on p.code = s.program
+        where s.is_prepaid
+    ) d
+    group by d.program_id, d.party, d.day
+) d;
+
+comment on view prepaid_by_day is 'Budgets paid in advance, by the local days on which they changed';
+comment on column prepaid_by_day.program_id is 'Program';
+comment on column prepaid_by_day.party is 'Funder';
+comment on column prepaid_by_day.day is 'Local day';
+comment on column prepaid_by_day.paid_in is 'Money paid in, less what was paid back';
+comment on column prepaid_by_day.used is 'Money that the points of the day come to, commission included';
+comment on column prepaid_by_day.left_over is 'What is left at the end of the day; below zero: more was used than paid in';
+
+create view prepaid_budget as
+select p.code as program, b.party, b.currency, b.paid_in, b.used, b.paid_in - b.used as left_over,
+    case when b.paid_in <= b.used then b.exhausted_on end as exhausted_on,
+    b.used_lately / 30 as used_per_day,
+    case when b.paid_in > b.used and b.used_lately > 0 and (b.paid_in - b.used) * 30 / b.used_lately < 36500
+        then (now() at time zone p.time_zone)::date + ((b.paid_in - b.used) * 30 / b.used_lately)::integer end as lasts_until
+from (
+    select d.program_id, d.party, sum(d.paid_in) as paid_in, sum(d.used) as used,
+        (select min(a.currency) from agreement a where a.program_id = d.program_id and a.kind = 'funder' and a.party = d.party) as currency,
+        min(d.day) filter (where d.left_over <= 0 and d.is_last_run) as exhausted_on,
+        coalesce(sum(d.used) filter (where d.day > (now() at time zone d.time_zone)::date - 30), 0) as used_lately
+    from (
+        select d.*, q.time_zone,
+            -- whether there is nothing left on any later day either
+            bool_and(d.left_over <= 0) over (partition by d.program_id, d.party order by d.day desc) as is_last_run
+        from prepaid_by_day d
+        join program q on q.program_id = d.program_id
+    ) d
+    group by d.program_id, d.party
+) b
+join program p on p.program_id = b.program_id;
+
+comment on view prepaid_budget is 'Budgets paid in advance as they stand';
+comment on column prepaid_budget.program is 'Program';
+comment on column prepaid_budget.party is 'Funder';
+comment on column prepaid_budget.currency is 'Currency of the money';
+comment on column prepaid_budget.paid_in is 'Money paid in, less what was paid back';
+comment on column prepaid_budget.used is 'Money that points came to, commission included';
+comment on column prepaid_budget.left_over is 'paid_in - used; below zero: the party owes it';
+comment on column prepaid_budget.exhausted_on is 'Local day since whose end there has been nothing left; null: something is left';
+comment on column prepaid_budget.used_per_day is 'What was used in the last 30 local days, today included, a day';
+comment on column prepaid_budget.lasts_until is 'Local day on which it is used up at that pace; null: it is, or does not come up within a century';
+
+create view settlement_by_month as
+with day as materialized (
+    select p.program_id, s.* from settlement_by_day s join program p on p.code = s.program
+)
+select p.code as program, m.kind, m.party, m.month, m.issued, m.reversed, m.adjusted, m.redeemed, m.returned, m.expired, m.reinstated,
+    m.points, m.unpriced, m.amount, m.commission, m.net, m.currency,
+    case when m.has_budget then m.left_over - m.paid_in + m.used end as prepaid_opening,
+    case when m.has_budget then m.paid_in end as prepaid_in,
+    case when m.has_budget then m.used end as prepaid_used,
+    case when m.has_budget then m.left_over end as prepaid_left,
+    x.exhausted_on as prepaid_exhausted_on
+from (
+    select m.*,
+        sum(m.paid_in - m.used) over (partition by m.program_id, m.kind, m.party order by m.month) as left_over,
+        bool_or(m.pays_ahead) over (partition by m.program_id, m.kind, m.party order by m.month) as has_budget
+    from (
+        select m.program_id, m.kind, m.party, m.month,
+            sum(m.issued) as issued, sum(m.reversed) as reversed, sum(m.adjusted) as adjusted, sum(m.redeemed) as redeemed,
+            sum(m.returned) as returned, sum(m.expired) as expired, sum(m.reinstated) as reinstated,
+            sum(m.points) as points, sum(m.unpriced) as unpriced, sum(m.amount) as amount, sum(m.commission) as commission,
+            sum(m.net) as net, min(m.currency) as currency, sum(m.paid_in) as paid_in, sum(m.used) as used, bool_or(m.pays_ahead) as pays_ahead
+        from (
+            select d.program_id, d.kind, d.party, date_trunc('month', d.day::timestamp)::date as month,
+                d.issued, d.reversed, d.adjusted, d.redeemed, d.returned, 0::numeric as expired, 0::numeric as reinstated, d.points,
+                case when d.agreement_no is null and d.party is not null then d.points else 0 end as unpriced,
+                d.amount, d.commission, d.net, d.currency, 0::numeric as paid_in,
+                case when d.is_prepaid then d.net else 0 end as used, coalesce(d.is_prepaid, false) as pays_ahead
+            from day d
+            union all
+            select c.program_id, 'funder', c.funder, c.reported_month,
+                0, 0, 0,
+                - coalesce(sum(c.points + c.held) filter (where c.movement = 'redeemed'), 0),
+                coalesce(sum(c.points + c.held) filter (where c.movement = 'returned'), 0),
+                - coalesce(sum(c.points + c.held) filter (where c.movement = 'expired'), 0),
+                coalesce(sum(c.points + c.held) filter (where c.movement = 'reinstated'), 0),
+                0, 0, null, null, null, null, 0, 0, false
+            from cohort_flow c
+            where c.movement in ('redeemed', 'returned', 'expired', 'reinstated')
+            group by c.program_id, c.funder, c.reported_month
+            union all
+            select y.program_id, 'funder', y.party, date_trunc('month', y.paid_on::timestamp)::date,
+                0, 0, 0, 0, 0, 0, 0, 0, 0, null, null, null, y.currency, y.amount, 0, true
+            from prepayment y
+        ) m
+        group by m.program_id, m.kind, m.party, m.month
+    ) m
+) m
+join program p on p.program_id = m.program_id
+left join (
+    select b.program_id, b.party, date_trunc('month', b.day::timestamp)::date as month, min(b.day) as exhausted_on
+    from (
+        select b.program_id, b.party, b.day, sum(sum(b.change)) over (partition by b.program_id, b.party order by b.day) as left_over
+        from (
+            select y.program_id, y.party, y.paid_on as day, y.amount as change from prepayment y
+            union all
+            select d.program_id, d.party, d.day, - d.net from day d where d.is_prepaid
+        ) b
+        group by b.program_id, b.party, b.day
+    ) b
+    where b.left_over <= 0
+    group by b.program_id, b.party, 3
+) x on m.kind = 'funder' and x.program_id = m.program_id and x.party = m.party and x.month = m.month;
+
+comment on view settlement_by_month is 'Points of each funder and each partner by local month, the money that they come to, and the funder''s budget';
+comment on column settlement_by_month.program is 'Program';
+comment on column settlement_by_month.kind is 'funder: who pays for points that are issued; partner: who is paid for points that are redeemed';
+comment on column settlement_by_month.party is 'Who; null: the issuer';
+comment on column settlement_by_month.month is 'First day of the local month in which entries are reported';
+comment on column settlement_by_month.issued is 'Of a funder: points earned and imported';
+comment on column settlement_by_month.reversed is 'Of a funder: those taken back of what was earned or imported';
+comment on column settlement_by_month.adjusted is 'Of a funder: points given by adjustments, less those taken back; of the issuer also what adjustments took';
+comment on column settlement_by_month.redeemed is 'Of a partner: points redeemed with it; of a funder: points redeemed of those that it funded';
+comment on column settlement_by_month.returned is 'Those of redeemed points that were returned';
+comment on column settlement_by_month.expired is 'Of a funder: points that lapsed of those that it funded';
+comment on column settlement_by_month.reinstated is 'Of a funder: those of them that were given back';
+comment on column settlement_by_month.points is 'Points that are paid for: issued - reversed + adjusted of a funder, redeemed - returned of a partner';
+comment on column settlement_by_month.unpriced is 'Those of points that are of days without an agreement';
+comment on column settlement_by_month.amount is 'Points at the price of each day, what is undone at that of the day on which it was reported; null: there is no agreement';
+comment on column settlement_by_month.commission is 'What the issuer charges, as a share of amount';
+comment on column settlement_by_month.net is 'What the party owes the issuer, below zero what it is owed: amount + commission of a funder, commission - amount of a partner';
+comment on column settlement_by_month.currency is 'Currency of the money';
+comment on column settlement_by_month.prepaid_opening is 'Of a funder that pays in advance: what was left of its budget before the month';
+comment on column settlement_by_month.prepaid_in is 'Money paid in, less what was paid back';
+comment on column settlement_by_month.prepaid_used is 'Those of net that were taken from the budget';
+comment on column settlement_by_month.prepaid_left is 'prepaid_opening + prepaid_in - prepaid_used; below zero: the party owes it';
+comment on column settlement_by_month.prepaid_exhausted_on is 'First local day of the month at whose end nothing was left of the budget; null: something was left on each day on which it changed';
+
+create view settlement_of_party_by_month as
+select s.program, s.party, s.month,
+    coalesce(sum(s.net - coalesce(s.prepaid_used, 0)) filter (where s.kind = 'funder'), 0) as receivable,
+    coalesce(sum(s.prepaid_used), 0) as from_budget,
+    coalesce(- sum(s.net) filter (where s.kind = 'partner'), 0) as payable,
+    coalesce(sum(s.net - coalesce(s.prepaid_used, 0)), 0) as net,
+    min(s.currency) as currency
+from settlement_by_month s
+where s.currency is not null
+group by s.program, s.party, s.month;
+
+comment on view settlement_of_party_by_month is 'What each party owes and is owed for a local month, as funder and as partner together';
+comment on column settlement_of_party_by_month.program is 'Program';
+comment on column settlement_of_party_by_month.party is 'Who';
+comment on column settlement_of_party_by_month.month is 'First day of the local month';
+comment on column settlement_of_party_by_month.receivable is 'What it owes as funder, but for what is taken from its budget';
+comment on column settlement_of_party_by_month.from_budget is 'What is taken from its budget';
+comment on column settlement_of_party_by_month.payable is 'What it is owed as partner';
+comment on column settlement_of_party_by_month.net is 'receivable - payable: what it is to pay; below zero: what it is to be paid';
+comment on column settlement_of_party_by_month.currency is 'Currency of the money';
