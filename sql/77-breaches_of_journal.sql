@@ -358,7 +358,7 @@ where (coalesce(x.lots, 0), coalesce(x.points, 0)) <> (coalesce(e.lots, 0), coal
 union all
 select null, null, 'what is written once refuses changes', 'trigger refuse_change always enabled',
     format('table %s', wanted.name)
-from (values ('entry'), ('allocation'), ('expiry_rule'), ('notice'), ('notice_lot'), ('period_change')) wanted (name)
+from (values ('entry'), ('allocation'), ('expiry_rule'), ('notice'), ('notice_lot'), ('period_change'), ('agreement'), ('prepayment'), ('redemption_estimate')) wanted (name)
 where not exists (
     select from pg_trigger t
     where t.tgrelid = format('jifen.%I', wanted.name)::regclass
