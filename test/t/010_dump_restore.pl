@@ -71,8 +71,8 @@ LedgerNode::write_history($node, 'postgres');
 $node->safe_psql('postgres', <<'SQL');
 grant usage on schema jifen to app, reader;
 grant execute on function
-    jifen.earn(text, text, jifen.point_amount, text, text, text, timestamptz, jifen.expiry_policy, timestamptz, jifen.point_amount, numeric, jsonb),
-    jifen.balance(text, text, timestamptz, timestamptz) to app;
+    jifen.earn,
+    jifen.balance to app;
 grant select on jifen.account, jifen.liability_by_expiry to reader;
 SQL
 
