@@ -37,7 +37,7 @@ begin
         perform jifen.earn('shop', member, 1 + n % 50, source => case when n % 2 = 0 then 'web' end,
             event_at => case when n % 5 = 0 then now() - n * interval '1 hour' end);
     end if;
-exception when sqlstate 'JF001' then
+exception when sqlstate 'JF001' or sqlstate 'JF003' then
     perform jifen.earn('shop', member, 100);
 end
 $$;
