@@ -13,6 +13,7 @@ begin
     perform pg_temp.recount();
 end
 $$;
+analyze;
 select is(array(select m from pg_temp.misfooted_recount() m limit 5), array[]::text[], 'the count itself comes to what the accounts say');
 select is(array(select m from pg_temp.misfooted_flows() m limit 5), array[]::text[], 'flows');
 select is(array(select m from pg_temp.misfooted_roll_forward() m limit 5), array[]::text[], 'roll-forwards');
