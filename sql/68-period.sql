@@ -48,6 +48,7 @@ as $$
 declare
     own jifen.program;
 begin
+    perform jifen.require_writable('lock_periods()');
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception using errcode = 'active_sql_transaction',
             message = 'periods are closed and opened in READ COMMITTED only',

@@ -836,6 +836,7 @@ language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
 begin
+    perform jifen.require_writable('index_new_entries()');
     lock table jifen.entry in share update exclusive mode nowait;
     perform brin_summarize_new_values('jifen.entry_posted');
 exception when lock_not_available then

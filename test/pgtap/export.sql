@@ -12,7 +12,7 @@ grant usage on schema public to analyst_of_test;
 grant usage on schema jifen to analyst_of_test;
 grant select on all tables in schema jifen to analyst_of_test;
 -- What the page grants, for this role.
-\set page `cat ../../docs/privileges.md`
+\set page `cat docs/privileges.md`
 create temp table recipe as
 select replace(r[1], 'points_analyst', 'analyst_of_test') as statement
 from regexp_matches(:'page', '(grant execute on function [^;]* to points_analyst);', 'g') r;
@@ -35,12 +35,12 @@ select lives_ok(format('select * from jifen.%I', r.name), 'the analyst reads ' |
 reset role;
 
 -- The queries for a BI tool, without psql's own lines.
-\set queries `grep -v '^\\' ../../docs/export/bi.sql`
+\set queries `grep -v '^\\' docs/export/bi.sql`
 select lives_ok(replace(q.query, ':''program''', '''shop'''), 'ready query ' || q.number)
 from regexp_split_to_table(:'queries', ';\s*\n') with ordinality q (query, number) where q.query ~ 'select';
 
 -- Those of the metrics exporter: a block of lines below each "query: |".
-\set collector `cat ../../docs/export/sql_exporter.yml`
+\set collector `cat docs/export/sql_exporter.yml`
 select cmp_ok((select count(*)::integer from regexp_matches(:'collector', 'query: \|\n((?:      [^\n]*(?:\n|$))+)', 'g')), '=', 4,
     'the collector has four queries');
 select lives_ok(q[1], 'query of the collector') from regexp_matches(:'collector', 'query: \|\n((?:      [^\n]*(?:\n|$))+)', 'g') q;
