@@ -334,6 +334,59 @@ $$;
 comment on function lot_facts(timestamptz, timestamptz) is
     'lot_sums() in a way that suits few entries. Run by views, with the right of who reads them. Locks nothing';
 
+-- For all of the journal: read from end to end and joined by hash, whatever the
+-- planner believes, by several processes where the server grants them.
+create function all_entry_facts(until timestamptz)
+returns table (program_id integer, booked_on date, happened_on date, reported_on date, movement text, source text, funder text, partner text,
+    issued_year integer, is_sold boolean, entries bigint, amount numeric, held numeric, debt numeric, revenue numeric, issued numeric,
+    members bigint, accounts bigint)
+language plpgsql stable parallel safe security definer rows 100000
+set search_path = jifen, pg_temp
+set enable_nestloop = off
+set enable_mergejoin = off
+set enable_memoize = off
+set enable_sort = off
+set from_collapse_limit = 1
+set join_collapse_limit = 1
+set parallel_setup_cost = 0
+set parallel_tuple_cost = 0
+set work_mem = '128MB'
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+begin
+    return query select s.* from jifen.entry_sums(null, all_entry_facts.until) s;
+end
+$$;
+
+comment on function all_entry_facts(timestamptz) is
+    'entry_sums() up to until in a way that suits all of the journal. Locks nothing';
+
+create function all_lot_facts(until timestamptz)
+returns table (program_id integer, issued_month date, expires_month date, expires text, source text, funder text, is_sold boolean,
+    booked_on date, happened_on date, reported_on date, movement text, available_on date, points numeric, held numeric)
+language plpgsql stable parallel safe security definer rows 100000
+set search_path = jifen, pg_temp
+set enable_nestloop = off
+set enable_mergejoin = off
+set enable_memoize = off
+set enable_sort = off
+set from_collapse_limit = 1
+set join_collapse_limit = 1
+set parallel_setup_cost = 0
+set parallel_tuple_cost = 0
+set work_mem = '128MB'
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+begin
+    return query select s.* from jifen.lot_sums(null, all_lot_facts.until) s;
+end
+$$;
+
+comment on function all_lot_facts(timestamptz) is
+    'lot_sums() up to until in a way that suits all of the journal. Locks nothing';
+
 -- ---------- summaries ----------
 
 -- Derived, and so not dumped: a restored database has none and reckons all of
@@ -605,17 +658,14 @@ comment on column vintage_flow.revenue is 'Consideration allocated to the points
 comment on column vintage_flow.issued is 'Points of earns, imports and goodwill, less what reversals of them undid, by their own year and class';
 -- ---------- what is booked for good ----------
 
--- For all of the journal or for few entries. The many are joined by hash,
--- whatever the planner believes. Nothing is in the way of these updates: only
--- the holder of summary_state's row writes here.
+-- Nothing is in the way of these updates: only who holds the row of
+-- summary_state writes here.
 create function add_to_summaries(since timestamptz, until timestamptz) returns void
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 set enable_nestloop = off
 set enable_mergejoin = off
-set enable_memoize = off
-set from_collapse_limit = 1
-set join_collapse_limit = 1
+set enable_sort = off
 set plan_cache_mode = force_custom_plan
 set work_mem = '128MB'
 set jit = off
@@ -623,7 +673,7 @@ as $$
 #variable_conflict use_column
 begin
     with fact as materialized (
-        select f.* from jifen.entry_sums(null, add_to_summaries.until) f where add_to_summaries.since is null
+        select f.* from jifen.all_entry_facts(add_to_summaries.until) f where add_to_summaries.since is null
         union all
         select f.* from jifen.entry_facts(add_to_summaries.since, add_to_summaries.until) f where add_to_summaries.since is not null
     ), day as materialized (
@@ -664,7 +714,7 @@ begin
         accounts = s.accounts + excluded.accounts;
 
     with fact as materialized (
-        select f.* from jifen.lot_sums(null, add_to_summaries.until) f where add_to_summaries.since is null
+        select f.* from jifen.all_lot_facts(add_to_summaries.until) f where add_to_summaries.since is null
         union all
         select f.* from jifen.lot_facts(add_to_summaries.since, add_to_summaries.until) f where add_to_summaries.since is not null
     ), cohort as materialized (
@@ -913,6 +963,8 @@ revoke all on function entry_sums(timestamptz, timestamptz) from public;
 revoke all on function lot_sums(timestamptz, timestamptz) from public;
 revoke all on function entry_facts(timestamptz, timestamptz) from public;
 revoke all on function lot_facts(timestamptz, timestamptz) from public;
+revoke all on function all_entry_facts(timestamptz) from public;
+revoke all on function all_lot_facts(timestamptz) from public;
 revoke all on function add_to_summaries(timestamptz, timestamptz) from public;
 revoke all on function announce_summary() from public;
 revoke all on function advance_summaries() from public;
