@@ -14,6 +14,7 @@
 ##   make soak            the random model of the tests, longer, run after run; SEED=1 OPERATIONS=20000 RUNS=10 and the like
 ##   make bench           postings and reads beside pgbench's own workloads; CLIENTS=8 ROUNDS=3 and the like
 ##   make bench-year-end  everything of 300,000 members lapses at once, beside plain statements; LOTS=1000000 ROUNDS=3 and the like
+##   make bench-liability the reports over 10 million entries, beside plain aggregates; MEMBERS=1000000 ENTRIES=10000000 and the like
 ##
 ## Source:
 ##   make format          lays out src/ as pgindent does
@@ -23,7 +24,7 @@
 srcdir := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
 
 # The tasks need neither a server nor PGXS, and PGXS has a check of its own.
-TASKS = help demo shell check soak bench bench-year-end format format-check
+TASKS = help demo shell check soak bench bench-year-end bench-liability format format-check
 
 ifneq ($(filter $(TASKS),$(MAKECMDGOALS)),)
 
@@ -55,6 +56,9 @@ bench:
 
 bench-year-end:
 	@$(srcdir)/test/bin/cluster test/bench/year_end
+
+bench-liability:
+	@$(srcdir)/test/bin/cluster test/bench/liability
 
 format:
 	@$(srcdir)/test/bin/format

@@ -101,6 +101,8 @@ create table lot (
 -- touches, and one batch goes on where another left off.
 create index lot_due on lot (program_id, expires_at, account_id) where rule_no is null and expires_at < 'infinity';
 create index lot_moving on lot (account_id) where rule_no is not null;
+-- What is past the instant that it cannot fall below, of the rules that want a notice.
+create index lot_rule on lot (program_id, rule_no, expires_at) where rule_no is not null;
 create index lot_pending on lot (program_id, pending_until) where pending_until is not null;
 
 

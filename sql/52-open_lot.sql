@@ -35,7 +35,8 @@ select l.account_id, l.program_id, l.seq, l.available_at, l.remaining, c.expires
         else greatest(c.expires_at, expires_at(format('%s days', r.notice_days)::expiry_policy, n.noticed_at, r.time_zone))
     end as lapses_at,
     r.notice_days,
-    n.noticed_at
+    n.noticed_at,
+    l.rule_no
 from (
     select l.account_id, l.program_id, l.seq, l.expires_at, l.available_at,
         case when o.amount is null then l.remaining else l.remaining + o.amount end as remaining,
@@ -62,7 +63,8 @@ left join lateral (
     select min(n.counts_from) as noticed_at
     from notice_lot x
     join notice n on n.account_id = x.account_id and n.notice_no = x.notice_no
-    where x.account_id = l.account_id and x.lot_seq = l.seq and x.expires_at = c.expires_at
+    -- Said here as well, for most lots need none.
+    where r.notice_days is not null and x.account_id = l.account_id and x.lot_seq = l.seq and x.expires_at = c.expires_at
 ) n on r.notice_days is not null;
 
 comment on view open_lot is 'Lots that have points left, those of holds past their deadline among them, and when they lapse as things stand';
@@ -75,3 +77,4 @@ comment on column open_lot.expires_at is 'When its points are to lapse if the me
 comment on column open_lot.lapses_at is 'When they do lapse: later than expires_at for want of a notice; infinity while none is on record';
 comment on column open_lot.notice_days is 'Days for which a notice must have been on record; null: none is needed';
 comment on column open_lot.noticed_at is 'From when the days of the first notice are counted; null: there is none';
+comment on column open_lot.rule_no is 'The expiry_rule that the lot keeps to, if its expiry can move; else null';

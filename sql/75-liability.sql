@@ -1,28 +1,120 @@
 -- liability: what the issuer owes.
 
-create view liability_by_expiry as
-select p.code as program,
-    case when l.expires_at = 'infinity' then null
-        else date_trunc('month', (l.expires_at - interval '1 microsecond') at time zone p.time_zone)::date
-    end as expires_month,
-    count(distinct l.account_id) as members,
-    count(*) as lots,
-    sum(l.remaining::numeric) as points,
-    coalesce(sum(l.remaining::numeric) filter (where l.lapses_at <= now()), 0) as lapsed,
-    sum(l.remaining::numeric) * p.point_value as face_value,
-    p.currency,
-    coalesce(sum(l.remaining::numeric) filter (where l.expires_at <= now() and l.lapses_at > now()), 0) as held_back
-from open_lot l
-join program p on p.program_id = l.program_id
-group by p.program_id, 2;
+-- What the flows do not tell, found by indexes on what is open: neither all lots
+-- nor all accounts are read, whatever the planner knows of the tables.
+create function unbooked(
+    program_id integer,
+    out released numeric,
+    out repaid numeric,
+    out pending numeric,
+    out lapsed numeric,
+    out held_back numeric
+)
+language plpgsql stable parallel safe security definer
+set search_path = jifen, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+    -- Accounts all of whose lots overdue_lots() tells.
+    asked bigint[] := array(select o.account_id from jifen.overdue_account o where o.program_id = unbooked.program_id);
+    -- Others with lots that can move and may have lapsed, or may wait for a notice.
+    due bigint[] := array(select a.account_id from jifen.account a
+        where a.program_id = unbooked.program_id and a.due_at < 'infinity' and a.due_at <= now()
+            and not exists (select from unnest(asked) x (account_id) where x.account_id = a.account_id));
+    waiting bigint[] := array(select distinct l.account_id
+        from jifen.expiry_rule r
+        cross join lateral (
+            select l.account_id from jifen.lot l
+            where l.program_id = r.program_id and l.rule_no = r.rule_no and l.expires_at <= now() offset 0
+        ) l
+        where r.program_id = unbooked.program_id and r.notice_days is not null
+            and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id));
+    part numeric;
+begin
+    select coalesce(sum(o.released), 0), coalesce(sum(o.released - o.points), 0), coalesce(sum(o.pending), 0),
+        coalesce(sum(o.lapsed), 0), coalesce(sum(o.held_back), 0)
+    into unbooked.released, unbooked.repaid, unbooked.pending, unbooked.lapsed, unbooked.held_back
+    from jifen.overdue_lots(unbooked.program_id) o;
 
-comment on view liability_by_expiry is 'Unspent points of each program by the month in which they lapse as things stand';
-comment on column liability_by_expiry.program is 'Program';
-comment on column liability_by_expiry.expires_month is 'First day of the local month at whose end, or within which, the points lapse; null: never';
-comment on column liability_by_expiry.members is 'Members who hold such points';
-comment on column liability_by_expiry.lots is 'Lots';
-comment on column liability_by_expiry.points is 'Points, lapsed ones that are not booked yet included';
-comment on column liability_by_expiry.lapsed is 'Those of points that have lapsed and are not booked yet';
-comment on column liability_by_expiry.face_value is 'Points at the program''s point_value; null where it has none';
-comment on column liability_by_expiry.currency is 'Currency of face_value';
-comment on column liability_by_expiry.held_back is 'Those of points that are past their date and have not lapsed for want of a notice';
+    -- No lot lapses before its expires_at.
+    select coalesce(sum(l.remaining::numeric), 0) into part
+    from jifen.lot l
+    where l.program_id = unbooked.program_id and l.pending_until > now()
+        and (l.expires_at > now() or l.rule_no is not null and not exists (
+            select from jifen.open_lot x where x.account_id = l.account_id and x.seq = l.seq and x.lapses_at <= now()
+        ))
+        and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
+    unbooked.pending := unbooked.pending + part;
+
+    select coalesce(sum(l.remaining::numeric), 0) into part
+    from jifen.lot l
+    where l.program_id = unbooked.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
+        and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
+    unbooked.lapsed := unbooked.lapsed + part;
+
+    select coalesce(sum(x.remaining::numeric), 0) into part
+    from jifen.open_lot x
+    where x.account_id = any (due) and x.rule_no is not null and x.lapses_at <= now();
+    unbooked.lapsed := unbooked.lapsed + part;
+
+    select coalesce(sum(x.remaining::numeric), 0) into part
+    from jifen.open_lot x
+    where x.account_id = any (waiting) and x.rule_no is not null and x.expires_at <= now() and x.lapses_at > now();
+    unbooked.held_back := unbooked.held_back + part;
+end
+$$;
+
+comment on function unbooked(integer) is
+    'Points of the program that the sums of its entries do not tell now: those of holds past their deadline (released) and what of them repays debts (repaid); those in lots that are pending, have lapsed, or are past their date and wait for a notice (held_back). program_id: of program_id(). Locks nothing';
+
+revoke all on function unbooked(integer) from public;
+
+create view liability as
+select p.code as program,
+    coalesce(f.members, 0) as members,
+    coalesce(f.points, 0) as points,
+    coalesce(f.points - f.held + f.debt, 0) + u.released - u.repaid - u.pending - u.lapsed as available,
+    u.pending,
+    coalesce(f.held, 0) - u.released as held,
+    u.lapsed,
+    coalesce(f.debt, 0) - u.repaid as debt,
+    u.held_back,
+    coalesce(f.points, 0) * p.point_value as face_value,
+    e.redemption_rate,
+    e.expected_redemption,
+    e.expected_redemption * p.point_value as expected_value,
+    e.deferred_revenue,
+    p.currency
+from program p
+left join (
+    select program_id, sum(amount) as points, sum(held) as held, sum(debt) as debt, sum(members) as members
+    from day_flow
+    group by program_id
+) f on f.program_id = p.program_id
+cross join lateral unbooked(p.program_id) u
+cross join lateral (
+    select estimated_redemption_rate(p.program_id, d.day) as redemption_rate, t.expected_redemption, t.deferred_revenue
+    from (select (now() at time zone p.time_zone)::date as day) d
+    cross join lateral portfolio_totals(p.program_id, d.day) t
+    offset 0
+) e;
+
+comment on view liability is 'What each program owes now, in points as the sum of balance() of all members and in money; whatever is booked counts, also what is dated ahead of now';
+comment on column liability.program is 'Program';
+comment on column liability.members is 'Members with a balance above zero';
+comment on column liability.points is 'All points owed: available + pending + held + lapsed - debt';
+comment on column liability.available is 'Points that can be spent';
+comment on column liability.pending is 'Points to be spent later';
+comment on column liability.held is 'Points reserved by holds whose deadline is to come';
+comment on column liability.lapsed is 'Points past their expiry that are not booked yet';
+comment on column liability.debt is 'Points that members owe';
+comment on column liability.held_back is 'Those of available and pending that are past their date and wait for a notice';
+comment on column liability.face_value is 'Points at the program''s point_value; null where it has none';
+comment on column liability.redemption_rate is 'Share of the points issued in this local year that are estimated to be redeemed; null: there is no estimate';
+comment on column liability.expected_redemption is 'Points in lots and on hold that are still to be redeemed by the estimates for the years of their issue; without an estimate all';
+comment on column liability.expected_value is 'expected_redemption at the program''s point_value; null where it has none';
+comment on column liability.deferred_revenue is 'Consideration allocated to points that is not recognised as revenue yet';
+comment on column liability.currency is 'Currency of face_value, expected_value and deferred_revenue';

@@ -36,8 +36,8 @@ from (
     select p.program_id,
         case o.kind when 'adjust' then 'adjusted' when 'earn' then 'reversed' when 'import' then 'reversed' else 'returned' end as movement,
         coalesce(o.funder, o.partner) as party,
-        (greatest(e.event_at, c.closed_until) at time zone p.time_zone)::date as day,
-        (greatest(o.event_at, oc.closed_until) at time zone p.time_zone)::date as priced_on,
+        jifen.local_day(greatest(e.event_at, c.closed_until), p.time_zone) as day,
+        jifen.local_day(greatest(o.event_at, oc.closed_until), p.time_zone) as priced_on,
         e.amount::numeric as amount
     from (
         select e.account_id, e.reverses_seq, e.event_at, e.posted_at, e.amount from jifen.entry e

@@ -140,7 +140,7 @@ select m.program_id, m.month,
     count(*) filter (where m.earns and not m.earned),
     count(*) filter (where m.redeems and not m.redeemed)
 from (
-    select h.account_id, h.program_id, date_trunc('month', h.event_at at time zone h.time_zone)::date as month,
+    select h.account_id, h.program_id, jifen.local_month(h.event_at, h.time_zone) as month,
         bool_or(true) as is_active,
         bool_or(not h.is_new) as was_active,
         bool_or(h.kind = 'earn') as earns,
@@ -175,10 +175,9 @@ select e.account_id, e.program_id,
     coalesce(sum(e.amount::numeric) filter (where coalesce(e.reversed_kind, e.kind) = 'earn'), 0),
     count(*) filter (where e.kind in ('redeem', 'capture')),
     - coalesce(sum(e.amount::numeric) filter (where coalesce(e.reversed_kind, e.kind) in ('redeem', 'capture')), 0),
-    (min(e.event_at) filter (where e.kind in ('earn', 'import', 'transfer_in') or e.kind = 'adjust' and e.amount > 0)
-        at time zone e.time_zone)::date,
-    (min(e.event_at) filter (where e.kind in ('redeem', 'capture')) at time zone e.time_zone)::date,
-    (max(e.event_at) filter (where e.kind in ('earn', 'redeem', 'capture')) at time zone e.time_zone)::date
+    jifen.local_day(min(e.event_at) filter (where e.kind in ('earn', 'import', 'transfer_in') or e.kind = 'adjust' and e.amount > 0), e.time_zone),
+    jifen.local_day(min(e.event_at) filter (where e.kind in ('redeem', 'capture')), e.time_zone),
+    jifen.local_day(max(e.event_at) filter (where e.kind in ('earn', 'redeem', 'capture')), e.time_zone)
 from (
     select e.account_id, p.program_id, p.time_zone, e.kind, e.amount, e.event_at,
         -- looked up one by one: a join would read the journal twice for the sake of few
@@ -219,10 +218,9 @@ with step as (
         bool_or(h.was_before or c.begins and not h.is_new) as is_old
     from jifen.history_of_changed(tier_facts.since, tier_facts.until, true) h
     cross join lateral (
-        select date_trunc('month', h.event_at at time zone h.time_zone)::date as month, coalesce(h.qualifying, 0) as qualifying, true as begins
+        select jifen.local_month(h.event_at, h.time_zone) as month, coalesce(h.qualifying, 0) as qualifying, true as begins
         union all
-        select date_trunc('month', (((h.event_at at time zone h.time_zone) + h.tier_window) at time zone h.time_zone)
-            at time zone h.time_zone)::date, - h.qualifying, false
+        select jifen.local_month(((h.event_at at time zone h.time_zone) + h.tier_window) at time zone h.time_zone, h.time_zone), - h.qualifying, false
         where h.qualifying <> 0
     ) c
     where h.program_id = tier_facts.own_program

@@ -11,6 +11,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 
 #include "argument.h"
 #include "plan.h"
@@ -19,6 +20,7 @@
 PG_FUNCTION_INFO_V1(balance);
 PG_FUNCTION_INFO_V1(expiring);
 PG_FUNCTION_INFO_V1(lots_at);
+PG_FUNCTION_INFO_V1(settled_lots);
 
 static JifenStatement find_account = {
 	"select a.account_id, a.balance, a.held, a.debt, a.program_id,"
@@ -406,6 +408,64 @@ lots_at(PG_FUNCTION_ARGS)
 		nulls[5] = !wants_notice;
 		values[6] = PointAmountGetDatum(account->held);
 		values[7] = PointAmountGetDatum(account->debt);
+		tuplestore_putvalues(rows, tupdesc, values, nulls);
+	}
+	SPI_finish();
+	return (Datum) 0;
+}
+
+/* What was booked in memory as lapsed of the lot. */
+static PointAmount
+lapsed_of(const JifenAccount *account, const JifenLot *lot)
+{
+	PointAmount lapsed = 0;
+
+	for (int e = 0; e < account->nentries; e++)
+	{
+		const JifenEntry *entry = &account->entries[e];
+
+		for (int i = 0; entry->kind == JIFEN_EXPIRE && i < entry->nallocations; i++)
+		{
+			const JifenAllocation *taken = &account->allocations[entry->first_allocation + i];
+
+			if (taken->lot_seq == lot->seq)
+				lapsed = jifen_add(lapsed, taken->amount);
+		}
+	}
+	return lapsed;
+}
+
+/*
+ * settled_lots(program, member, as_of, OUT seq, OUT remaining, OUT pending,
+ *				OUT lapsed, OUT held_back, OUT expires_at) returns setof record
+ */
+Datum
+settled_lots(PG_FUNCTION_ARGS)
+{
+	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
+	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
+	TimestampTz as_of = as_of_argument(fcinfo, 2);
+	TupleDesc	tupdesc;
+	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
+	JifenAccount *account;
+
+	SPI_connect();
+	account = load_holding(program, member, as_of, JIFEN_NO_TIME);
+	for (int i = 0; i < account->nlots; i++)
+	{
+		const JifenLot *lot = &account->lots[i];
+		bool		has_lapsed = lot->lapses_at <= as_of;
+		PointAmount expired = lapsed_of(account, lot);
+		Datum		values[6];
+		bool		nulls[6] = {false};
+
+		CHECK_FOR_INTERRUPTS();
+		values[0] = Int64GetDatum(lot->seq);
+		values[1] = PointAmountGetDatum(jifen_add(lot->remaining, expired));
+		values[2] = PointAmountGetDatum(!has_lapsed && lot->available_at > as_of ? lot->remaining : 0);
+		values[3] = PointAmountGetDatum(has_lapsed ? jifen_add(lot->remaining, expired) : expired);
+		values[4] = PointAmountGetDatum(!has_lapsed && lot->due_at <= as_of ? lot->remaining : 0);
+		values[5] = TimestampTzGetDatum(lot->due_at);
 		tuplestore_putvalues(rows, tupdesc, values, nulls);
 	}
 	SPI_finish();

@@ -132,7 +132,7 @@ lock_periods(void)
 
 /*
  * The transaction's snapshot may be from before the latest closing: what that
- * has changed is read as it is by now.
+ * has changed is read as it is by now.  The caller holds lock_periods().
  */
 static void
 read_latest_period(JifenProgram *program)
@@ -164,7 +164,10 @@ read_latest_period(JifenProgram *program)
 	table_close(table, AccessShareLock);
 }
 
-/* The program of a result row that begins with PROGRAM_COLUMNS. */
+/*
+ * The program of a result row that begins with PROGRAM_COLUMNS, seen with the
+ * snapshot of the query.
+ */
 static JifenProgram *
 program_of_row(uint64 row)
 {
@@ -183,6 +186,15 @@ program_of_row(uint64 row)
 	program->booked_from = jifen_get_time(row, 12);
 	program->closed_until = jifen_get_time(row, 13);
 	program->refuses_late = DatumGetBool(jifen_get_datum(row, 14));
+	return program;
+}
+
+/* The same for a posting, with its periods as they are by now: lock_periods() is held. */
+static JifenProgram *
+program_to_post(uint64 row)
+{
+	JifenProgram *program = program_of_row(row);
+
 	if (IsolationUsesXactSnapshot())
 		read_latest_period(program);
 	return program;
@@ -240,7 +252,7 @@ accounts_of_result(int *n)
 		}
 		if (program == NULL)
 		{
-			program = program_of_row(i);
+			program = program_to_post(i);
 			programs = lappend(programs, program);
 		}
 		accounts[i] = account_of_row(i, program);
@@ -255,7 +267,7 @@ jifen_find_program(Datum program)
 	Datum		values[] = {program};
 
 	lock_periods();
-	return jifen_execute(&load_program, values, NULL, false, 0) > 0 ? program_of_row(0) : NULL;
+	return jifen_execute(&load_program, values, NULL, false, 0) > 0 ? program_to_post(0) : NULL;
 }
 
 JifenRefusal *

@@ -34,6 +34,9 @@ class Entry:
     counter: object = None          # the other member of a transfer
     counter_seq: object = None
     source: object = None
+    funder: object = None
+    partner: object = None
+    revenue: object = None          # Decimal
     reference: object = None
     reason: object = None
     idempotency_key: object = None
@@ -278,10 +281,13 @@ class Program:
     return_grace: object = None
     activity: tuple = ACTIVE
     notice_days: object = None
+    late_postings: str = 'refuse'
+    closed_until: object = None
     rule: object = None
     tiers: dict = field(default_factory=dict)       # (threshold, name) by code
     accounts: dict = field(default_factory=dict)    # by member
     extensions: dict = field(default_factory=dict)  # by number
+    closings: list = field(default_factory=list)    # (changed_at, closed_until), one after the other
 
     def lapses(self, policy, at, account, activity_at=None):
         return expires_at(policy, at, self.time_zone, account.opened_at, activity_at)

@@ -1,12 +1,14 @@
 """affairs.py: jobs, notices, accounts and programs at random, and operations with something wrong in them."""
 
+from decimal import Decimal
+
 import literals
 from account import ACTIVITIES
 from model import MAX_POINTS
 from operation import NOWHERE
 from operations import GRACES, POLICIES, SOURCES, WINDOWS, ZONES
 from reversals import REVERSIBLE
-from when import DAY, FOREVER, MINUTE, SECOND, instant
+from when import DAY, FOREVER, MINUTE, SECOND, instant, local_day, midnight_after
 
 
 class Affairs:
@@ -62,10 +64,26 @@ class Affairs:
             {'activity': self._activity()}, {'notice_days': r.choice([1, 7, 14, 30, 60])},
             {'unset': ('notice_days',)}, {'notice_days': r.choice([0, 3651])},
             {'activity': r.choice([(), ('earn', 'earn'), ('expire',), ('earn', 'nothing')])},
+            {'late_postings': r.choice(['book', 'book', 'refuse'])}, {'late_postings': 'perhaps'},
             {'time_zone': r.choice(ZONES)}, {'tier_window': r.choice(WINDOWS)}, {'auto_open': r.random() < 0.5},
             {'overdraft': r.choice(['refuse', 'debt', 'forgive'])}, {'overdraft': 'debt', 'overdraft_limit': 500},
             {'overdraft_limit': r.choice([0, 100, 2_000])}, {'overdraft': 'perhaps'},
             {'return_grace': r.choice([*GRACES, literals.policy(r)])}]))
+
+    def _close(self, code):
+        """Books closed, mostly once what is due before then is booked; or opened again."""
+        r = self.random
+        closed = self.world.ledger.programs[code].closed_until
+        if closed is not None and r.random() < 0.25:
+            until = r.choice([None, closed, closed - r.randrange(100 * DAY), closed - 30 * DAY])
+            return [('call', [self._make('reopen_period', code, {
+                'until': until, 'reason': r.choice(['an error', 'an error', ''])})])]
+        until = r.choice([self.clock, self.clock - r.randrange(60 * DAY), self.clock - r.randrange(10 * DAY),
+                          midnight_after(local_day(self.clock - 30 * DAY, 'UTC'), 'UTC'), self.world.now + DAY, None])
+        steps = [('call', [self._make('close_period', code, {'until': until, 'reason': 'end of month'})])]
+        if r.random() < 0.8:
+            steps = [('call', [self._make('expire_batch', code, {'as_of': self.clock}, jobs_only=True)])] + steps
+        return steps
 
     def _joined(self):
         """Mostly before the history, now and then in it or on a leap day."""
@@ -169,8 +187,12 @@ class Affairs:
             taken = ('hold',) if name == 'hold_seq' else REVERSIBLE
             wrong[name] += [e.seq for e in account.entries if e.kind not in taken][-3:] if account else []
         if op.verb in ('earn', 'import'):
+            wrong['revenue'] = [Decimal('-0.01')]
+            wrong['funder'] = ['', 'f' * 300]
             wrong['available_at'] = [FOREVER, -FOREVER, 0]
             wrong['qualifying'] = [-1]
+        if op.verb in ('redeem', 'capture'):
+            wrong['partner'] = wrong['source'] = ['', 'p' * 300]
         if op.verb == 'earn':
             account = self._account(code, member)
             if account and account.lots() and min(c.lapses_at for c in account.lots()) > self.world.now:

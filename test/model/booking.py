@@ -1,19 +1,42 @@
 """booking.py: what a posting books besides itself, and what lots are made of."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 from account import by_order, taken_by
 from journal import Journal, Refused, Terms
 from policy import moves
 from when import FOREVER
 
 
+def share(revenue, part, whole, digits=0):
+    """So much of what was paid for the whole, to the revenue's own decimals and so many more; half goes up."""
+    scale = max(0, -revenue.as_tuple().exponent) + digits
+    return Decimal((Fraction(revenue) * part * 10 ** scale / whole * 2 + 1) // 2).scaleb(-scale)
+
+
 class Booking(Journal):
     """Due holds, lapsed lots, debts, what goes back to lots; all of it as the jobs would book it."""
 
-    def _begin(self, now, event_at, *accounts):
+    @staticmethod
+    def _must_be_open(scheme, at):
+        """What happened in a period that is closed is refused, where that is the program's rule."""
+        if scheme.closed_until is not None and at < scheme.closed_until and scheme.late_postings == 'refuse':
+            raise Refused('JF008')
+
+    @staticmethod
+    def _origin(credit, points):
+        """What points of a lot keep in another: by which channel, who pays, and their part of what was paid."""
+        revenue = credit.entry.revenue
+        return {'issued_at': credit.issued_at, 'source': credit.entry.source, 'funder': credit.entry.funder,
+                'revenue': None if revenue is None else share(revenue, points, credit.entry.points, 6)}
+
+    def _begin(self, now, event_at, scheme, *accounts):
         """When a posting to these accounts happens, once all of them are open and what is due is booked."""
         for account in accounts:
             self._must_be(account, 'open')
         at = max([now] + [account.latest() for account in accounts]) if event_at is None else event_at
+        self._must_be_open(scheme, at)
         for account in accounts:
             self._release_due(account, max(now, at), now)
             self._book(account, {credit: at for credit in account.lots() if credit.rule}, now)
@@ -40,7 +63,7 @@ class Booking(Journal):
     def _extend(self, account, credit, points, terms, at, now, available_at=None, **fields):
         """Moves these points of a lot to a new one that lapses later; returns it as (credit, points)."""
         entry = self._credit(account, 'extend', at, now, points, terms, at if available_at is None else available_at,
-                             uses=[(credit, points)], until=credit.stands_until, issued_at=credit.issued_at, source=credit.entry.source, **fields)
+                             uses=[(credit, points)], until=credit.stands_until, **self._origin(credit, points), **fields)
         return account.credits[entry.seq], points
 
     def _repay(self, account, given_at, lots, now):

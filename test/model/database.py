@@ -3,15 +3,22 @@
 import json
 import threading
 import time
+from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
 import psycopg2
+import psycopg2.extras
+
+import reports
 
 from when import instant, show
 
 TIMES = ('event_at', 'available_at', 'as_of', 'until', 'since', 'expires_at', 'issued_at', 'opened_at', 'sent_at',
          'expiring_since', 'expiring_until', 'lapsed_since', 'lapsed_until')
 SETS = ('transfer', 'reverse_reference', 'post', 'record_notice', 'reinstate')        # functions that return several rows
+
+psycopg2.extras.register_default_jsonb(globally=True, loads=partial(json.loads, parse_float=Decimal))
 
 STORED = '''
     prepare stored(text, text[], bigint) as
@@ -104,15 +111,15 @@ class Database:
         """A new session on a new ledger."""
         self.log = []
         self._reconnect()
-        self.rows('deallocate all; drop extension if exists jifen cascade; create extension jifen')
-        self.rows(STORED)
+        self.rows('deallocate all; discard temp; drop extension if exists jifen cascade; create extension jifen')
+        self._prepare()
         self.ahead = self.now() - time.time_ns() // 1000
 
     def connect(self):
         connection = psycopg2.connect(dbname=self.name)
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute('set timezone = \'UTC\'; set client_min_messages = warning')
+            cursor.execute('set timezone = \'UTC\'; set client_min_messages = warning; set jit = off')
         return connection
 
     def workers(self, count):
@@ -126,7 +133,12 @@ class Database:
         self.connection = self.connect()
         self.cursor = self.connection.cursor()
         if self.rows("select 1 from pg_extension where extname = 'jifen'"):
-            self.rows(STORED)
+            self._prepare()
+
+    def _prepare(self):
+        """What a session needs."""
+        self.rows(STORED)
+        reports.prepare(self)
 
     def drop(self):
         for connection in (self.connection, self.other, *self.more):

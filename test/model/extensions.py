@@ -37,6 +37,7 @@ class Extensions(Booking):
         made = Extension(number or len(scheme.extensions) + 1, idempotency_key, request)
         for account in accounts:
             at = max(now, account.latest()) if event_at is None else event_at
+            self._must_be_open(scheme, at)
             lots = []
             for credit, left in self._unlapsed(account, at):
                 stands = credit.stands_until

@@ -82,6 +82,10 @@ class Generator(Operations, Affairs):
 
     def _script(self, code):
         roll = self.random.random()
+        if roll < 0.012:
+            return Script(code, [('summary',)], twin=False)
+        if roll < 0.08 and code in self.single:
+            return self._script_of(code, self._close(code))
         if roll < 0.77:
             op = self._operation(code)
             twice = op.verb in ('expire_batch', 'reverse') and self.random.random() < 0.3

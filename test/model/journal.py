@@ -32,6 +32,7 @@ class Journal:
         self.undo = []              # how to undo each change, newest last
         self.request = None         # of the call at hand: (verb, arguments that were given)
         self.touched = {}           # accounts to which it posted, in order
+        self.posted_at = None       # when entries are booked, where that is known to be later than now
 
     # Transactions: a mark is a place to come back to.
 
@@ -120,7 +121,8 @@ class Journal:
         if fields.get('idempotency_key') is not None:
             fields['request'] = self.request
         last = account.entries[-1].seq if account.entries else 0
-        entry = Entry(last + 1, kind, amount, balance, event_at, now, points, held, debt, uses=list(uses),
+        posted_at = now if self.posted_at is None else self.posted_at
+        entry = Entry(last + 1, kind, amount, balance, event_at, posted_at, points, held, debt, uses=list(uses),
                       places={credit: credit.order for credit, _ in uses}, **fields)
         self.touched[account] = True
         self._append(account.entries, entry)

@@ -4,7 +4,7 @@ Nothing is stored but the journal: entries, and under every credit the uses (all
 it, and what members were told. What remains of a lot, holds, debts, balances, tiers and what may be spent are reckoned anew from
 the journal each time. Times are instants of when.py; a refusal is Refused with its SQLSTATE.
 journal.py and booking.py write entries, verbs.py, reversals.py, extensions.py and notices.py decide, lapse.py says when
-points lapse, readings.py answers.
+points lapse, periods.py closes books, readings.py answers.
 
 The rules, as this model understands them
 -----------------------------------------
@@ -99,6 +99,17 @@ A notice tells of the lots left at sent_at that lapse by until, by their clocks 
 which no notice of that window, or before then of a shorter one, told. Its days count from sent_at or the latest entry
 (but expire and reinstate) or due hold, whichever is later.
 
+Books are closed until a time that has come, later than before, if no hold whose deadline was before it is open and no
+lot that lapsed before it has points left (55000); they are opened again to an earlier time, or wholly. A posting or
+an extension of before that time is refused (JF008) after the key and the status, where the program refuses late
+postings; what is due, and what follows from others, never is. The reports count an entry at its event_at, or at the
+time until which the books were closed when it was posted, whichever is later.
+
+funder is of credits, partner of redemptions and captures, source of both, revenue of earn and import. What moves by a
+transfer or an extend entry keeps source and funder, and of its lot's revenue the part of its points, rounded half up to
+six more decimals. A reversal of an earn or import loses the share of its revenue as it does of qualifying, rounded
+half up to its own decimals.
+
 A key names one request in its account: the same request again returns the first entry and writes
 nothing; an argument left out differs from one given.
 
@@ -132,6 +143,7 @@ expires_at and available_at are null in entries without a lot of their own.
 from extensions import Extensions
 from journal import MAX_POINTS, Refused
 from notices import Notices
+from periods import Periods
 from readings import Readings
 from reversals import Reversals
 from verbs import Verbs
@@ -139,5 +151,5 @@ from verbs import Verbs
 __all__ = ['MAX_POINTS', 'Ledger', 'Refused']
 
 
-class Ledger(Verbs, Reversals, Notices, Extensions, Readings):
+class Ledger(Verbs, Reversals, Notices, Extensions, Periods, Readings):
     """All of it: verbs and readings are named and called as the SQL functions are, plus now."""

@@ -1,5 +1,6 @@
 """operations.py: one posting at a time, with arguments chosen at random from what the model knows."""
 
+from decimal import Decimal
 from fractions import Fraction
 
 import literals
@@ -11,6 +12,8 @@ CAMPAIGNS = ['1 day', '7 days', '30 days', '1 month', '3 months end of quarter',
              '6 months end of half', '2 years', 'never']
 GRACES = ['7 days', '1 day', '1 month']
 SOURCES = ['purchase', 'check-in', 'review', '签到']
+FUNDERS = ['bank', 'mall', '商场']
+PARTNERS = ['cinema', 'hotel']
 ZONES = ['Asia/Shanghai', 'Europe/London', 'America/New_York', 'America/Sao_Paulo',
          'UTC', 'Asia/Kathmandu', 'Atlantic/Azores', 'America/Havana', 'Australia/Lord_Howe']
 WINDOWS = ['12 months', '1 month', '90 days', '1 year']
@@ -108,11 +111,30 @@ class Operations:
             arguments['qualifying'] = r.choice([0, 1, r.randint(0, 2 * abs(amount)), r.randint(0, 300)])
         if r.random() < 0.3:
             arguments['source'] = r.choice(SOURCES)
+        if r.random() < 0.3:
+            arguments['funder'] = r.choice(FUNDERS)
         self._reference(arguments, 0.4)
         return arguments, at
 
+    def _paid(self, arguments):
+        """Sold points, with as many decimals as may be."""
+        r = self.random
+        if r.random() < 0.4:
+            arguments['revenue'] = r.choice([Decimal(0), Decimal(r.randint(1, 99_999)).scaleb(-2), Decimal(r.randint(1, 500)),
+                                             Decimal(r.randint(1, 9_999_999)).scaleb(-5)])
+        return arguments
+
+    def _spent(self, arguments):
+        """By which channel, and who honours it."""
+        r = self.random
+        if r.random() < 0.3:
+            arguments['source'] = r.choice(SOURCES)
+        if r.random() < 0.3:
+            arguments['partner'] = r.choice(PARTNERS)
+        return arguments
+
     def _earn(self, code, member):
-        return self._make('earn', code, self._gain(member, code, self._amount())[0])
+        return self._make('earn', code, self._paid(self._gain(member, code, self._amount())[0]))
 
     def _import(self, code, member):
         r = self.random
@@ -124,7 +146,7 @@ class Operations:
                 arguments.pop('expiry', None)
             arguments['expires_at'] = r.choice([FOREVER, at + r.randrange(400 * DAY), at + r.randrange(400 * DAY),
                                                 self.world.now + 90 * DAY, at])
-        return self._make('import', code, arguments)
+        return self._make('import', code, self._paid(arguments))
 
     def _adjust(self, code, member):
         r = self.random
@@ -137,8 +159,8 @@ class Operations:
             if r.random() < 0.2:
                 arguments['source'] = r.choice(SOURCES)
             if r.random() < 0.03:
-                arguments['expiry'] = 'never'
-        if r.random() < 0.03 and (arguments['amount'] > 0 or 'expiry' not in arguments):
+                arguments.update(r.choice([{'expiry': 'never'}, {'funder': 'bank'}]))
+        if r.random() < 0.03 and (arguments['amount'] > 0 or not {'expiry', 'funder'} & set(arguments)):
             arguments['reason'] = r.choice(['', None])
         return self._make('adjust', code, arguments)
 
@@ -158,7 +180,7 @@ class Operations:
         return arguments, at
 
     def _redeem(self, code, member):
-        return self._make('redeem', code, self._loss(code, member)[0])
+        return self._make('redeem', code, self._spent(self._loss(code, member)[0]))
 
     def _hold(self, code, member):
         r = self.random
@@ -201,7 +223,7 @@ class Operations:
             amount = r.choice([None, None, points, points // 2, points // 3, r.randint(0, points), points + 1])
             if amount is not None:
                 arguments['amount'] = max(1, amount)
-            self._reference(arguments, 0.3)
+            self._reference(self._spent(arguments), 0.3)
         return self._make(verb, code, arguments, target=self._label(code, account.member, target.seq))
 
     # Between accounts, and back.

@@ -73,16 +73,18 @@ class Readings(Booking):
         return self.tier_status(program, member, as_of)['tier']
 
     def liability(self, now):
-        """By program and local month of expiry (None: never): members, lots, points and those of them lapsed."""
+        """By program and local month of expiry (None: never): points in lots and those of them lapsed."""
         found = {}
         for program in self.programs.values():
-            for account in program.accounts.values():
-                for credit, left in account.unspent(now).items():
+            for member, account in program.accounts.items():
+                if any(hold.until <= now for hold, _ in account.holds()):
+                    account = self._as_if_booked(program.code, member, now)
+                for credit in account.lots():
                     month = None
                     if credit.due_at < FOREVER:
                         last = to_datetime(credit.due_at - 1, zone(program.time_zone))
                         month = last.date().replace(day=1)
-                    members, lots, points, lapsed = found.get((program.code, month), (set(), 0, 0, 0))
-                    found[program.code, month] = (members | {account.member}, lots + 1, points + left,
-                                                  lapsed + left * (credit.lapses_at <= now))
-        return {key: (len(members), *sums) for key, (members, *sums) in found.items()}
+                    left = credit.remaining()
+                    points, lapsed = found.get((program.code, month), (0, 0))
+                    found[program.code, month] = (points + left, lapsed + left * (credit.lapses_at <= now))
+        return found

@@ -1,6 +1,6 @@
 """reversals.py: what undoes an entry, wholly or in part."""
 
-from booking import Booking
+from booking import Booking, share
 from journal import Refused
 
 REVERSIBLE = ('earn', 'import', 'adjust', 'redeem', 'capture', 'transfer_out', 'transfer_in', 'expire')
@@ -20,9 +20,12 @@ class Reversals(Booking):
         if first:
             return first
         target = account.entry(seq)
-        other = scheme.accounts[target.counter] if target and target.counter else None
-        at = self._begin(now, event_at, account, *([other] if other else []))
-        if target is None or not reversible(target) or at < target.event_at \
+        self._must_be(account, 'open')
+        if target is None:
+            raise Refused('22023')
+        other = scheme.accounts[target.counter] if target.counter else None
+        at = self._begin(now, event_at, scheme, account, *([other] if other else []))
+        if not reversible(target) or at < target.event_at \
                 or expiry is not None and target.kind != 'expire' \
                 or any(at < e.event_at for e in account.concerning(target, 'repay')):
             raise Refused('22023')
@@ -60,12 +63,14 @@ class Reversals(Booking):
         own = account.credits[target.seq]
         others = [(credit, limit) for credit, limit in account.spendable(at) if credit is not own]
         uses, short = self._take([(own, own.limit(at))] + others, amount)
-        before, share = account.reversed_of(target), None
+        before, qualifying, revenue = account.reversed_of(target), None, None
         if target.qualifying is not None:
-            share = target.qualifying * before // target.points \
+            qualifying = target.qualifying * before // target.points \
                 - target.qualifying * (before + amount) // target.points
+        if target.revenue is not None and target.kind in ('earn', 'import'):
+            revenue = share(target.revenue, before, target.points) - share(target.revenue, before + amount, target.points)
         reversal = self._debit(account, 'reverse', at, now, uses, debt=self._owe(scheme, account, short),
-                               reverses_seq=target.seq, qualifying=share, **fields)
+                               reverses_seq=target.seq, qualifying=qualifying, revenue=revenue, **fields)
         self._forgive(scheme, account, reversal, now)
         return reversal
 

@@ -31,13 +31,15 @@ ALONE = ['jobs change no outcome', 'jobs change no answer', 'what expired had la
          'a balance is its parts']
 AGREEMENTS = [
     'expires_at()', 'policies as printed', 'accepted or refused alike', 'entries returned', 'accounts returned', 'post()',
-    'expire_batch()', 'release_batch()', 'jobs at once all end well', 'jobs at once share the work', 'extensions',
+    'expire_batch()', 'release_batch()', 'jobs at once all end well', 'jobs at once share the work', 'extensions', 'closings',
     'accounts exist alike', 'account rows', 'entries written', 'allocations', 'open lots', 'when open lots lapse',
     'due_at is a lower bound', 'due_at is null where no lot ever moved', 'notices', 'open holds', 'open debts',
     'status changes', 'a call cut short is done or not', 'balance()', 'balance() as known before', 'expiring()',
     'statement()', 'tier_for()', 'tier_status()', 'tier windows', 'readings refused', 'points by day, kind and source',
-    'points owed', 'liability_by_expiry', 'reconcile() finds nothing', 'invariants by SQL',
+    'points owed', 'day_flow', 'pending_flow', 'cohort_flow', 'roll_forward_by_day', 'liability', 'liability_at()',
+    'liability_by_expiry', 'reports foot', 'reconcile() finds nothing', 'invariants by SQL',
     'sessions: refused as one alone would be', 'sessions: every entry stems from one call that succeeded',
+    'sessions: booked when it was made or later', 'sessions: summaries and closings end well',
     'sessions: one order explains all accounts', 'sessions: the model writes as many entries',
     'sessions: entries returned', 'sessions: a key names one entry',
     *ALONE,

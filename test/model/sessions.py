@@ -1,4 +1,5 @@
-"""sessions.py: several sessions at once on few accounts; afterwards the model replays what they committed.
+"""sessions.py: several sessions at once on few accounts, while summaries are made and books closed; afterwards the model
+replays what they committed.
 
 What a session meets depends on the others, so its calls are made blindly, from what was seen so far, and
 logged with their results. Postings to an account exclude each other, so the journal tells in which order
@@ -8,6 +9,7 @@ model makes the same calls, at the now() that each had, and must come to the sam
 
 import random
 import threading
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -21,7 +23,7 @@ from rows import ENTRY, JOBS, ONE_ENTRY, SOME_ENTRIES
 PROGRAM = 'sessions'
 MEMBERS = ['m1', 'm2', 'm3', 'm4']
 # Not 40P01: one statement alone never deadlocks with another.
-EXPECTED = ('ok', 'JF001', 'JF005', 'JF006', 'JF007', 'JF009', '22023', '40001')
+EXPECTED = ('ok', 'JF001', 'JF005', 'JF006', 'JF007', 'JF008', 'JF009', '22023', '40001')
 
 
 @dataclass
@@ -140,6 +142,35 @@ class Session(threading.Thread):
         return arguments
 
 
+class Bookkeeper(threading.Thread):
+    """Makes summaries, closes the books and opens them again, until told to stop; .closings is what changed."""
+
+    def __init__(self, connection, seed):
+        super().__init__()
+        self.connection, self.random = connection, random.Random(seed)
+        self.closings, self.errors, self.summaries, self.stopped = [], [], 0, threading.Event()
+
+    def run(self):
+        r = self.random
+        with self.connection.cursor() as cursor:
+            while not self.stopped.wait(0.02):
+                try:
+                    if r.random() < 0.5:
+                        cursor.execute('call jifen.run_summary()')
+                        self.summaries += 1
+                    elif r.random() < 0.7:
+                        cursor.execute("select changed_at::text, closed_until::text from jifen.close_period(%s, now() - %s * interval '1 day')",
+                                       (PROGRAM, r.choice([1, 30, 100])))
+                        self.closings += cursor.fetchall()
+                    else:
+                        cursor.execute("select changed_at::text, closed_until::text from jifen.reopen_period(%s, null, 'an error')", (PROGRAM,))
+                        self.closings += cursor.fetchall()
+                except psycopg2.Error as error:
+                    if error.pgcode not in ('55000', '22023'):      # lapses not booked; closed, or open, already
+                        self.errors.append(f'{error.pgcode}: {error}')
+        self.connection.close()
+
+
 def play(world, seed, operations, count=5):
     """The sessions' calls, and that they add up."""
     for verb, arguments in [('create_program', {'overdraft': 'debt', 'overdraft_limit': 200, 'return_grace': '7 days',
@@ -151,10 +182,15 @@ def play(world, seed, operations, count=5):
         'select account_id, member from jifen.account join jifen.program using (program_id) where code = %s', (PROGRAM,)))
     sessions = [Session(world.database.connect(), seed * 100 + n, operations // count, seen,
                         'repeatable read' if n == 0 else 'read committed') for n in range(count)]
-    for session in sessions:
-        session.start()
+    bookkeeper = Bookkeeper(world.database.connect(), seed)
+    for thread in (*sessions, bookkeeper):
+        thread.start()
     for session in sessions:
         session.join()
+    bookkeeper.stopped.set()
+    bookkeeper.join()
+    world.agree('sessions: summaries and closings end well', [], bookkeeper.errors, PROGRAM)
+    world.ledger.programs[PROGRAM].closings = [tuple(map(instant, change)) for change in bookkeeper.closings]
     for session in sessions:
         if session.error:
             raise session.error
@@ -164,7 +200,19 @@ def play(world, seed, operations, count=5):
         world.agree('sessions: refused as one alone would be', True, call.state in EXPECTED, PROGRAM, None,
                     f'{call.verb} {call.arguments} {found}')
     replay(world, calls)
-    return Counter(call.state for call in calls)
+    return Counter([call.state for call in calls] + ['summary'] * bookkeeper.summaries + ['closing'] * len(bookkeeper.closings))
+
+
+def returned(made):
+    """Which transaction returned which entry: (member, seq) → xid."""
+    found = {}
+    for xid, call in made.items():
+        rows = call.result if isinstance(call.result, list) else [call.result]
+        for n, row in enumerate(rows):
+            if row.get('seq'):
+                member = call.arguments['postings'][n]['member'] if call.verb == 'post' else Session.members[row['account_id']]
+                found[member, int(row['seq'])] = xid
+    return found
 
 
 def replay(world, calls):
@@ -174,13 +222,17 @@ def replay(world, calls):
         began[call.now].append(xid)
     due = world.database.due_entries(PROGRAM, dict.fromkeys(MEMBERS, 0))
     transactions = defaultdict(lambda: defaultdict(list))       # xid → member → seqs
+    posted = {}                                                 # xid → when
+    owners = returned(made)
     for member, seq, xid, posted_at in world.database.rows('''
             select a.member, e.seq, e.xmin::text, e.posted_at::text
             from jifen.entry e join jifen.account a using (account_id)
             join jifen.program p using (program_id) where p.code = %s order by 1, 2''', (PROGRAM,)):
-        if xid not in made and len(began[instant(posted_at)]) == 1:
-            xid, = began[instant(posted_at)]        # a subtransaction of it
+        if xid not in made:         # a subtransaction of one
+            same = began[instant(posted_at)]
+            xid = same[0] if len(same) == 1 else owners.get((member, seq), xid)
         transactions[xid][member].append(seq)
+        posted[xid] = instant(posted_at)
     world.agree('sessions: every entry stems from one call that succeeded', set(), set(transactions) - set(made), PROGRAM)
 
     waiting = dict(transactions)
@@ -189,7 +241,7 @@ def replay(world, calls):
         ready = [xid for xid, wrote in waiting.items()
                  if all(seqs[0] == length[member] + 1 for member, seqs in wrote.items())]
         world.agree('sessions: one order explains all accounts', True, bool(ready), PROGRAM)
-        follow(world, made[ready[0]], waiting.pop(ready[0]), due)
+        follow(world, made[ready[0]], waiting.pop(ready[0]), due, posted[ready[0]])
     wrote = [call for xid, call in made.items() if xid in transactions]
     for call in calls:
         if call.state == 'ok' and call not in wrote and call.verb in ONE_ENTRY + ('transfer',):
@@ -202,9 +254,13 @@ def replay(world, calls):
                                 row['seq'], PROGRAM, account.member, f'{posting}')
 
 
-def follow(world, call, wrote, due):
-    """The model makes a call that wrote these seqs: member → seqs."""
+def follow(world, call, wrote, due, posted_at):
+    """The model makes a call that wrote these seqs, member → seqs, at that time."""
     ledger, arguments, result = world.ledger, dict(call.arguments), call.result
+    world.agree('sessions: booked when it was made or later', True, posted_at >= call.now, PROGRAM)
+    scheme = ledger.programs[PROGRAM]
+    ledger.posted_at = posted_at
+    scheme.closed_until = next((until for at, until in reversed(scheme.closings) if at <= posted_at), None)
     if call.verb in JOBS:
         arguments.update(as_of=call.now, max_accounts=len(wrote), chosen=[(PROGRAM, member) for member in wrote])
     if call.verb == 'post':
@@ -221,6 +277,7 @@ def follow(world, call, wrote, due):
     elif call.verb == 'post':
         world.agree_rows('sessions: entries returned', ('ordinal', 'seq', 'balance', 'sqlstate'), answer, result,
                          PROGRAM, None, about)
+    ledger.posted_at = None
     ledger.undo.clear()
 
 

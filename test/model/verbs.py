@@ -17,7 +17,7 @@ class Verbs(Booking):
         limit, days, activity = scheme.overdraft_limit, scheme.notice_days, scheme.activity
         if scheme.overdraft not in ('refuse', 'debt', 'forgive') \
                 or limit is not None and (limit <= 0 or scheme.overdraft != 'debt') \
-                or days is not None and not 1 <= days <= 3650 \
+                or days is not None and not 1 <= days <= 3650 or scheme.late_postings not in ('refuse', 'book') \
                 or not activity or len(set(activity)) < len(activity) or not set(activity) <= set(ACTIVITIES):
             raise Refused('22023')
         old, new = scheme.rule, (scheme.time_zone, scheme.expiry, tuple(activity), days)
@@ -81,11 +81,11 @@ class Verbs(Booking):
     # Credits.
 
     def _gain(self, now, kind, program, member, amount, reference, idempotency_key, source, event_at, expiry,
-              available_at, qualifying, ends=None, issued_at=None, **fields):
+              available_at, qualifying, funder=None, revenue=None, ends=None, issued_at=None, **fields):
         """What earn, import and adjust do to give points."""
-        self._check(now, [program, member, amount], [amount], [program, member, reference, source],
+        self._check(now, [program, member, amount], [amount], [program, member, reference, source, funder],
                     [event_at], [available_at, issued_at], idempotency_key)
-        if qualifying is not None and qualifying < 0 or ends == -FOREVER or None not in (ends, expiry):
+        if qualifying is not None and qualifying < 0 or revenue is not None and revenue < 0 or ends == -FOREVER or None not in (ends, expiry):
             raise Refused('22023')
         scheme = self._program(program)
         account = self._found_or_opened(scheme, member, now) if scheme.auto_open and kind != 'adjust' \
@@ -93,7 +93,7 @@ class Verbs(Booking):
         first = self._first(account, idempotency_key)
         if first:
             return first
-        at = self._begin(now, event_at, account)
+        at = self._begin(now, event_at, self.programs[program], account)
         issued = at if issued_at is None else issued_at
         available = at if available_at is None else available_at
         if ends is None:
@@ -103,38 +103,39 @@ class Verbs(Booking):
         if issued > at or not at <= available < given.expires_at:
             raise Refused('22023')
         entry = self._credit(account, kind, at, now, amount, given, available, reference=reference, source=source,
-                             idempotency_key=idempotency_key, expiry=expiry, issued_at=issued_at,
-                             qualifying=qualifying, **fields)
+                             idempotency_key=idempotency_key, expiry=expiry, issued_at=issued_at, funder=funder,
+                             revenue=revenue, qualifying=qualifying, **fields)
         self._repay(account, at, [(account.credits[entry.seq], amount)], now)
         return entry
 
     def earn(self, now, program, member, amount, reference=None, idempotency_key=None, source=None, event_at=None,
-             expiry=None, available_at=None, qualifying=None, revenue=None, details=None):
+             expiry=None, available_at=None, qualifying=None, revenue=None, details=None, funder=None):
         return self._gain(now, 'earn', program, member, amount, reference, idempotency_key, source, event_at, expiry,
-                          available_at, amount if qualifying is None else qualifying, details=details)
+                          available_at, amount if qualifying is None else qualifying, funder, revenue,
+                          details=details)
 
     def import_(self, now, program, member, amount, expires_at=None, reference=None, idempotency_key=None,
                 source=None, event_at=None, issued_at=None, expiry=None, available_at=None, qualifying=None,
-                revenue=None, details=None):
+                revenue=None, details=None, funder=None):
         return self._gain(now, 'import', program, member, amount, reference, idempotency_key, source, event_at, expiry,
-                          available_at, qualifying, expires_at, issued_at, details=details)
+                          available_at, qualifying, funder, revenue, expires_at, issued_at, details=details)
 
     def adjust(self, now, program, member, amount, reason, reference=None, idempotency_key=None, source=None,
-               event_at=None, expiry=None, available_at=None, qualifying=None, details=None):
-        self._check(now, [program, member, amount, reason], [], [program, member, reference, source],
+               event_at=None, expiry=None, available_at=None, qualifying=None, details=None, funder=None):
+        self._check(now, [program, member, amount, reason], [], [program, member, reference, source, funder],
                     [event_at], [available_at], idempotency_key)
         if amount == 0 or reason == '':
             raise Refused('22023')
         if amount > 0:
             return self._gain(now, 'adjust', program, member, amount, reference, idempotency_key, source, event_at,
-                              expiry, available_at, qualifying, reason=reason, details=details)
-        if (expiry, available_at, qualifying) != (None, None, None):
+                              expiry, available_at, qualifying, funder, reason=reason, details=details)
+        if (expiry, available_at, qualifying, funder) != (None,) * 4:
             raise Refused('22023')
         scheme, account = self._program(program), self.account(program, member)
         first = self._first(account, idempotency_key)
         if first:
             return first
-        at = self._begin(now, event_at, account)
+        at = self._begin(now, event_at, self.programs[program], account)
         uses, short = self._take(account.spendable(at), -amount)
         entry = self._debit(account, 'adjust', at, now, uses, debt=self._owe(scheme, account, short), reason=reason,
                             reference=reference, source=source, idempotency_key=idempotency_key, details=details)
@@ -143,16 +144,17 @@ class Verbs(Booking):
 
     # Debits and holds.
 
-    def redeem(self, now, program, member, amount, reference=None, idempotency_key=None, event_at=None, details=None):
-        self._check(now, [program, member, amount], [amount], [program, member, reference], [event_at],
+    def redeem(self, now, program, member, amount, reference=None, idempotency_key=None, event_at=None, details=None,
+               source=None, partner=None):
+        self._check(now, [program, member, amount], [amount], [program, member, reference, source, partner], [event_at],
                     key=idempotency_key)
         account = self.account(program, member)
         first = self._first(account, idempotency_key)
         if first:
             return first
-        at = self._begin(now, event_at, account)
+        at = self._begin(now, event_at, self.programs[program], account)
         return self._debit(account, 'redeem', at, now, self._take_all(account, at, amount), reference=reference,
-                           idempotency_key=idempotency_key, details=details)
+                           source=source, partner=partner, idempotency_key=idempotency_key, details=details)
 
     def hold(self, now, program, member, amount, until, reference=None, idempotency_key=None, event_at=None,
              details=None):
@@ -162,7 +164,7 @@ class Verbs(Booking):
         first = self._first(account, idempotency_key)
         if first:
             return first
-        at = self._begin(now, event_at, account)
+        at = self._begin(now, event_at, self.programs[program], account)
         if until <= max(at, now):
             raise Refused('22023')
         return self._debit(account, 'hold', at, now, self._take_all(account, at, amount), held=amount, until=until,
@@ -178,20 +180,20 @@ class Verbs(Booking):
         raise Refused('JF007')
 
     def capture(self, now, program, member, hold_seq, amount=None, reference=None, idempotency_key=None,
-                event_at=None, details=None):
-        self._check(now, [program, member, hold_seq], [amount], [program, member, reference], [event_at],
+                event_at=None, details=None, source=None, partner=None):
+        self._check(now, [program, member, hold_seq], [amount], [program, member, reference, source, partner], [event_at],
                     key=idempotency_key)
         account = self.account(program, member)
         first = self._first(account, idempotency_key)
         if first:
             return first
-        at = self._begin(now, event_at, account)
+        at = self._begin(now, event_at, self.programs[program], account)
         hold, points = self._open_hold(account, hold_seq, at)
         amount = points if amount is None else amount
         if amount > points:
             raise Refused('JF001')
         entry = self._post(account, 'capture', at, now, held=-amount, hold_seq=hold_seq, reference=reference,
-                           idempotency_key=idempotency_key, details=details)
+                           source=source, partner=partner, idempotency_key=idempotency_key, details=details)
         if amount < points:
             self._release(account, hold, points - amount, at, now)
         return entry
@@ -202,7 +204,7 @@ class Verbs(Booking):
         first = self._first(account, idempotency_key)
         if first:
             return first
-        at = self._begin(now, event_at, account)
+        at = self._begin(now, event_at, self.programs[program], account)
         hold, points = self._open_hold(account, hold_seq, at)
         return self._release(account, hold, points, at, now, reason=reason, idempotency_key=idempotency_key,
                              details=details)
@@ -221,7 +223,7 @@ class Verbs(Booking):
         if out:
             return [out] + [e for e in receiver.entries if e.kind == 'transfer_in'
                             and (e.counter, e.counter_seq) == (from_member, out.seq)]
-        at = self._begin(now, event_at, giver, receiver)
+        at = self._begin(now, event_at, self.programs[program], giver, receiver)
         fields = {'reference': reference, 'reason': reason, 'details': details}
         out = self._debit(giver, 'transfer_out', at, now, self._take_all(giver, at, amount), counter=to_member,
                           idempotency_key=idempotency_key, **fields)
@@ -229,8 +231,7 @@ class Verbs(Booking):
         for credit, points in sorted(out.uses, key=lambda use: use[0].place):
             given = Terms(out.places[credit][0], credit.rule, credit.policy, credit.counts_from)
             ins.append(self._credit(receiver, 'transfer_in', at, now, points, given, at,
-                                    source=credit.entry.source, issued_at=credit.issued_at, counter=from_member,
-                                    counter_seq=out.seq, **fields))
+                                    counter=from_member, counter_seq=out.seq, **self._origin(credit, points), **fields))
             self._repay(receiver, at, [(receiver.credits[ins[-1].seq], points)], now)
         self._set(out, 'counter_seq', ins[0].seq)
         return [out] + ins

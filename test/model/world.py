@@ -6,9 +6,9 @@ from collections import Counter
 import parallel
 from model import Ledger, Refused
 from operation import NOWHERE, Deadline
-from rows import ENTRY, EXTENSIONS, JOBS, ONE_ENTRY, SOME_ENTRIES, Disagreement, plain, readable
+from rows import ENTRY, EXTENSIONS, JOBS, ONE_ENTRY, PERIODS, SOME_ENTRIES, Disagreement, plain, readable
 from stored import check_account
-from when import SECOND
+from when import SECOND, instant
 
 LATE = '-late'      # the twin of a program, where no job runs before the end
 
@@ -25,6 +25,7 @@ class World:
         self.labels = {}            # (program, member, label) → seq
         self.names = {}             # (program, member, seq) → label
         self.deadlines = {}         # number → instant
+        self.known = ()             # instants as of which it is asked what was known
         self.parted = set()         # programs whose twins fell on either side of a deadline
         self.agreed = Counter()
         self.outcomes = Counter()   # of calls, by SQLSTATE
@@ -104,6 +105,10 @@ class World:
                     failed = outcome != 'ok' and start is not None
                     if not any(op.jobs_only for op in calls):
                         outcomes.append(details)
+                continue
+            if kind == 'summary':
+                if self.database:
+                    self.database.command('all', 'call jifen.run_summary()')
                 continue
             if kind in ('fault', 'wait', 'jobs'):
                 if kind == 'jobs' and not late:
@@ -198,6 +203,9 @@ class World:
             hints['due'] = self.database.due_entries(program, {m: self._length(program, m) for m in members})
         if state == 'ok' and ops[0].verb in EXTENSIONS:
             hints['number'] = results[0]['extension_id']
+        if state == 'ok' and ops[0].verb in PERIODS:
+            hints['changed_at'] = instant(results[0]['changed_at'])
+            self.agree('closings', True, hints['changed_at'] >= now, program, None, 'changed when')
         mark, expected, answers = self.ledger.mark(), 'ok', []
         try:
             for op, (verb, arguments) in zip(ops, calls):
@@ -285,6 +293,8 @@ class World:
                             program, op.member)
         elif op.verb in EXTENSIONS:
             self.agree_rows('extensions', ('extension_id', 'accounts', 'lots', 'points'), [expected], [found], program)
+        elif op.verb in PERIODS:
+            self.agree_rows('closings', ('change_no', 'closed_until'), [expected], [found], program)
         elif op.verb in JOBS:
             names = JOBS[op.verb]
             if 'max_accounts' in op.arguments and found['more']:

@@ -14,11 +14,11 @@ $$;
 
 -- ---------- goodwill ----------
 
-select is((select row(e.seq, e.kind, e.amount, e.held, e.debt, e.balance, e.event_at, e.posted_at = now(), e.expires_at, e.available_at, e.until, e.issued_at,
+select is((select row(e.seq, e.kind, e.amount, e.held, e.debt, e.balance, e.event_at, e.posted_at = (select booked_from from program), e.expires_at, e.available_at, e.until, e.issued_at,
             e.reverses_seq, e.hold_seq, e.debt_seq, e.counter_account_id, e.counter_seq, e.qualifying, e.source, e.reference, e.reason,
-            e.idempotency_key, e.expiry, e.revenue, e.details)::text
-        from adjust('p', 'ann', 100, 'late delivery', 'CASE-1', 'key', 'care', '2024-01-31', '1 month', '2024-02-10', 50, '{"agent": 7}') e),
-    '(1,adjust,100,0,0,100,"2024-01-31 00:00:00+00",t,"2024-03-01 00:00:00+00","2024-02-10 00:00:00+00",,,,,,,,50,care,CASE-1,"late delivery",key,"1 month",,"{""agent"": 7}")',
+            e.idempotency_key, e.expiry, e.revenue, e.details, e.funder, e.partner)::text
+        from adjust('p', 'ann', 100, 'late delivery', 'CASE-1', 'key', 'care', '2024-01-31', '1 month', '2024-02-10', 50, '{"agent": 7}', 'the carrier') e),
+    '(1,adjust,100,0,0,100,"2024-01-31 00:00:00+00",t,"2024-03-01 00:00:00+00","2024-02-10 00:00:00+00",,,,,,,,50,care,CASE-1,"late delivery",key,"1 month",,"{""agent"": 7}","the carrier",)',
     'goodwill with every argument');
 select is((select row(e.seq, e.amount, e.event_at = now(), e.available_at = now(), e.expires_at = expires_at('12 months', now(), 'UTC'), e.qualifying)::text
         from adjust('p', 'bob', 10, 'sorry') e), '(1,10,t,t,t,)', 'and with nothing but an amount and a reason: no qualifying points');

@@ -151,7 +151,7 @@ select is(pg_temp.lines('p', 'dot'),
     array['1 earn 100 = 100', '3 earn 50 = 150', '5 redeem -5 = 145', '2 redeem -30 = 115', '4 reverse 10 = 125', '6 expire -75 = 50'],
     'a statement tells them as they happened, with a balance that runs in that order');
 select is(array(select s::text from statement('p', 'dot') s),
-    array(select format(line, now()) from unnest(array[
+    array(select format(line, (select booked_from from program where code = 'p')) from unnest(array[
             '(1,"2024-01-10 00:00:00+00","%s",earn,100,100,0,0,"2024-03-11 00:00:00+00","2024-01-12 00:00:00+00",store,INV-1,,,"{""till"": 7}")',
             '(3,"2024-01-15 00:00:00+00","%s",earn,50,150,0,0,infinity,"2024-01-15 00:00:00+00",app,INV-2,,,)',
             '(5,"2024-01-15 00:00:00+00","%s",redeem,-5,145,0,0,,,,,,,[])',

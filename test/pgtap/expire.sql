@@ -32,7 +32,7 @@ select is(pg_temp.expire('p', '2024-02-01 23:59:59.999999+00'), '(0,0,0,f)', 'a 
 select is(pg_temp.expire('p', '2024-02-02 00:00+00', 1), '(1,1,15,t)', 'at its instant it is, for as many accounts as asked');
 select is(pg_temp.expire('p', '2024-02-02 00:00+00', 1), '(1,1,15,f)', 'the rest by the next batch, a frozen account included');
 select is(pg_temp.expire('p', '2024-02-02 00:00+00'), '(0,0,0,f)', 'once');
-select is((select row(e.seq, e.kind, e.amount, e.held, e.balance, e.event_at, e.posted_at = now(), e.expires_at, e.available_at,
+select is((select row(e.seq, e.kind, e.amount, e.held, e.balance, e.event_at, e.posted_at = (select booked_from from program where code = 'p'), e.expires_at, e.available_at,
             e.reverses_seq, e.qualifying, e.source, e.reference, e.reason, e.revenue, e.details, e.actor = session_user)::text
         from entry e where e.account_id = account_id('p', 'ann') and e.seq = 6),
     '(6,expire,-15,0,70,"2024-02-02 00:00:00+00",t,,,,,,,,,,t)', 'an expire entry is dated when the lots lapsed');

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(343);
+select plan(364);
 \ir books.psql
 
 -- A checksum of every table of the ledger.
@@ -37,11 +37,14 @@ insert into argument (request, verb, name, value, other, minimal, by_default) va
     ('earn', 'earn', 'qualifying', '50', '51', null, '100'),
     ('earn', 'earn', 'revenue', '9.50', '9.51', null, '0'),
     ('earn', 'earn', 'details', '{"a": 1}', '{"a": 2}', null, 'null'),
+    ('earn', 'earn', 'funder', 'bank', 'shop', null, 'A'),
     ('redeem', 'redeem', 'member', 'ann', null, 'ann', null),
     ('redeem', 'redeem', 'amount', '10', '11', '10', null),
     ('redeem', 'redeem', 'reference', 'A', 'B', null, 'A'),
     ('redeem', 'redeem', 'event_at', '2024-01-20', '2024-01-21', null, 'now'),
     ('redeem', 'redeem', 'details', '[1]', '[1, 2]', null, '{}'),
+    ('redeem', 'redeem', 'source', 'app', 'till', null, 'A'),
+    ('redeem', 'redeem', 'partner', 'airline', 'hotel', null, 'A'),
     ('hold', 'hold', 'member', 'ann', null, 'ann', null),
     ('hold', 'hold', 'amount', '10', '11', '10', null),
     ('hold', 'hold', 'until', '2999-01-01', '2999-01-02', '2999-01-01', null),
@@ -54,6 +57,8 @@ insert into argument (request, verb, name, value, other, minimal, by_default) va
     ('capture', 'capture', 'reference', 'A', 'B', null, 'A'),
     ('capture', 'capture', 'event_at', '2024-01-20', '2024-01-21', null, 'now'),
     ('capture', 'capture', 'details', 'true', 'false', null, 'null'),
+    ('capture', 'capture', 'source', 'app', 'till', null, 'A'),
+    ('capture', 'capture', 'partner', 'airline', 'hotel', null, 'A'),
     ('release', 'release', 'member', 'ann', null, 'ann', null),
     ('release', 'release', 'hold_seq', '6', '5', '7', null),
     ('release', 'release', 'reason', 'A', 'B', null, 'A'),
@@ -88,6 +93,7 @@ insert into argument (request, verb, name, value, other, minimal, by_default) va
     ('goodwill', 'adjust', 'available_at', '2024-01-21', '2024-01-22', null, 'now'),
     ('goodwill', 'adjust', 'qualifying', '0', '1', null, '0'),
     ('goodwill', 'adjust', 'details', '{}', '[]', null, 'null'),
+    ('goodwill', 'adjust', 'funder', 'bank', 'shop', null, 'A'),
     ('penalty', 'adjust', 'member', 'ann', null, 'ann', null),
     ('penalty', 'adjust', 'amount', '-7', '7', '-7', null),
     ('penalty', 'adjust', 'reason', 'A', 'B', 'A', null),
@@ -113,6 +119,7 @@ insert into argument (request, verb, name, value, other, minimal, by_default) va
     ('import', 'import', 'qualifying', '50', '51', null, '0'),
     ('import', 'import', 'revenue', '9.50', '9.51', null, '0'),
     ('import', 'import', 'details', '{"a": 1}', '{"a": 2}', null, 'null'),
+    ('import', 'import', 'funder', 'bank', 'shop', null, 'A'),
     ('import by a policy', 'import', 'member', 'ann', null, 'ann', null),
     ('import by a policy', 'import', 'amount', '100', '101', '100', null),
     ('import by a policy', 'import', 'expiry', '1 year', '12 months', null, '6 months');

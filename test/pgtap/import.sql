@@ -14,11 +14,11 @@ $$;
 
 -- ---------- what is written ----------
 
-select is((select row(e.seq, e.kind, e.amount, e.held, e.debt, e.balance, e.event_at, e.posted_at = now(), e.expires_at, e.available_at, e.until, e.issued_at,
+select is((select row(e.seq, e.kind, e.amount, e.held, e.debt, e.balance, e.event_at, e.posted_at = (select booked_from from program where code = 'p'), e.expires_at, e.available_at, e.until, e.issued_at,
             e.reverses_seq, e.hold_seq, e.debt_seq, e.counter_account_id, e.counter_seq, e.qualifying, e.source, e.reference, e.reason, e.idempotency_key,
-            e.expiry, e.revenue, e.details)::text
-        from import('p', 'ann', 100, '2025-03-31 16:00+00', 'OLD-1', 'key', 'old system', '2024-06-01', '2023-04-01', null, '2024-06-10', 70, 9.50, '{"row": 7}') e),
-    '(1,import,100,0,0,100,"2024-06-01 00:00:00+00",t,"2025-03-31 16:00:00+00","2024-06-10 00:00:00+00",,"2023-04-01 00:00:00+00",,,,,,70,"old system",OLD-1,,key,,9.50,"{""row"": 7}")',
+            e.expiry, e.revenue, e.details, e.funder, e.partner)::text
+        from import('p', 'ann', 100, '2025-03-31 16:00+00', 'OLD-1', 'key', 'old system', '2024-06-01', '2023-04-01', null, '2024-06-10', 70, 9.50, '{"row": 7}', 'the bank') e),
+    '(1,import,100,0,0,100,"2024-06-01 00:00:00+00",t,"2025-03-31 16:00:00+00","2024-06-10 00:00:00+00",,"2023-04-01 00:00:00+00",,,,,,70,"old system",OLD-1,,key,,9.50,"{""row"": 7}","the bank",)',
     'an import with every argument that goes with expires_at');
 select is((select row(e.seq, e.event_at = now(), e.available_at = now(), e.expires_at = expires_at('12 months end of month', now(), 'Asia/Shanghai'), e.issued_at, e.qualifying, e.expiry)::text
         from import('p', 'ann', 10) e), '(2,t,t,t,,,)', 'and with nothing but an amount: no qualifying points, the program''s expiry');

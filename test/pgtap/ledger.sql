@@ -30,8 +30,8 @@ select is(pg_temp.entries('p', 'first'), array['1 earn 5 = 5', '2 redeem -2 = 3'
 -- Columns of the member's entry: all but account_id, actor, hash and those that are null in earns and redemptions.
 create function pg_temp.line(member text, seq bigint) returns text
 language sql as $$
-    select row(e.seq, e.kind, e.amount, e.held, e.debt, e.balance, e.event_at, e.posted_at = now(), e.expires_at, e.available_at,
-        e.reverses_seq, e.qualifying, e.source, e.reference, e.reason, e.idempotency_key, e.expiry, e.revenue, e.details)::text
+    select row(e.seq, e.kind, e.amount, e.held, e.debt, e.balance, e.event_at, e.posted_at = (select booked_from from program where code = 'p'), e.expires_at, e.available_at,
+        e.reverses_seq, e.qualifying, e.source, e.reference, e.reason, e.idempotency_key, e.expiry, e.revenue, e.details, e.funder, e.partner)::text
     from entry e where e.account_id = account_id('p', line.member) and e.seq = line.seq
 $$;
 
@@ -44,7 +44,7 @@ $$;
 select is((select (e.seq, e.kind, e.amount, e.held, e.balance, e.event_at, e.posted_at, e.available_at, e.reverses_seq,
             e.qualifying, e.source, e.reference, e.reason, e.revenue, e.details, e.actor)::text
         from earn('p', 'now', 100) e),
-    (1, 'earn', 100, 0, 100, now(), now(), now(), null::bigint, 100, null::text, null::text, null::text, null::numeric,
+    (1, 'earn', 100, 0, 100, now(), (select booked_from from program where code = 'p'), now(), null::bigint, 100, null::text, null::text, null::text, null::numeric,
         null::jsonb, session_user)::text,
     'an earn of nothing but an amount: happened now, available at once, qualifying in full');
 select is((select e.expires_at from entry e where e.account_id = account_id('p', 'now')),
@@ -52,14 +52,14 @@ select is((select e.expires_at from entry e where e.account_id = account_id('p',
 
 create temp table returned as
 select e from earn('p', 'ann', 100, 'INV-1', 'key 1', 'store', '2024-01-31 10:00+00', '1 month', '2024-02-10 00:00+00',
-    50, 12.340, '{"till": 7}') e;
-insert into returned select e from redeem('p', 'ann', 30, 'ORD-1', 'key 2', '2024-02-10 00:00+00', '{"till": 8}') e;
+    50, 12.340, '{"till": 7}', 'the bank') e;
+insert into returned select e from redeem('p', 'ann', 30, 'ORD-1', 'key 2', '2024-02-10 00:00+00', '{"till": 8}', 'app', 'the airline') e;
 
 select is(pg_temp.line('ann', 1),
-    '(1,earn,100,0,0,100,"2024-01-31 10:00:00+00",t,"2024-03-01 00:00:00+00","2024-02-10 00:00:00+00",,50,store,INV-1,,"key 1","1 month",12.340,"{""till"": 7}")',
+    '(1,earn,100,0,0,100,"2024-01-31 10:00:00+00",t,"2024-03-01 00:00:00+00","2024-02-10 00:00:00+00",,50,store,INV-1,,"key 1","1 month",12.340,"{""till"": 7}","the bank",)',
     'an earn with every argument');
 select is(pg_temp.line('ann', 2),
-    '(2,redeem,-30,0,0,70,"2024-02-10 00:00:00+00",t,,,,,,ORD-1,,"key 2",,,"{""till"": 8}")', 'a redeem with every argument');
+    '(2,redeem,-30,0,0,70,"2024-02-10 00:00:00+00",t,,,,,app,ORD-1,,"key 2",,,"{""till"": 8}",,"the airline")', 'a redeem with every argument');
 select results_eq($$select e::text from entry e where e.account_id = account_id('p', 'ann') order by e.seq$$,
     $$select r.e::text from returned r order by (r.e).seq$$, 'what a verb returns is what it wrote');
 select is(pg_temp.account_line('ann'), '(70,0,2,"2024-02-10 00:00:00+00","2024-02-10 00:00:00+00",open)',

@@ -1,14 +1,65 @@
--- The liability: unspent points by the local month in which they lapse, and their face value.
-begin;
-set local search_path = jifen, public;
-set local timezone = 'UTC';
-select plan(18);
+-- The liability: what all members' balances add up to, now and at any instant, and its breakdowns.
+-- Each booking needs a time of its own: the statements commit, and what was written goes with the extension at the end.
+set search_path = jifen, public;
+set timezone = 'UTC';
+set client_min_messages = warning;
+select plan(42);
 \ir books.psql
 
 create function pg_temp.liability(program text) returns text[]
 language sql as $$
-    select array(select l::text from liability_by_expiry l where l.program = liability.program order by l.expires_month)
+    select array(select l::text from jifen.liability_by_expiry l where l.program = liability.program order by l.expires_month)
 $$;
+
+-- Members with a balance above zero, and the sums of balance() over all members.
+create function pg_temp.sums(program text, as_of timestamptz default now(), known_at timestamptz default null) returns text
+language sql as $$
+    select concat_ws(' ', count(*) filter (where b.balance > 0), coalesce(sum(b.balance::numeric), 0), coalesce(sum(b.available::numeric), 0),
+        coalesce(sum(b.pending::numeric), 0), coalesce(sum(b.held::numeric), 0), coalesce(sum(b.lapsed::numeric), 0),
+        coalesce(sum(b.debt::numeric), 0), coalesce(sum(b.held_back::numeric), 0))
+    from jifen.account a join jifen.program p using (program_id)
+    cross join lateral jifen.balance(p.code, a.member, sums.as_of, sums.known_at) b
+    where p.code = sums.program
+$$;
+-- The same as liability_at() and liability have it.
+create function pg_temp.owed_at(program text, as_of timestamptz default now(), known_at timestamptz default null) returns text
+language sql as $$
+    select concat_ws(' ', l.members, l.points, l.available, l.pending, l.held, l.lapsed, l.debt, l.held_back)
+    from jifen.liability_at(owed_at.program, owed_at.as_of, owed_at.known_at) l
+$$;
+create function pg_temp.owed(program text) returns text
+language sql as $$
+    select concat_ws(' ', l.members, l.points, l.available, l.pending, l.held, l.lapsed, l.debt, l.held_back)
+    from jifen.liability l where l.program = owed.program
+$$;
+
+-- Where a breakdown does not foot to the liability, or the liability not to the members.
+create function pg_temp.footing() returns text[]
+language sql as $$
+    select array(
+        select format('%s of %s: %s, not %s', what, l.program, found, expected)
+        from jifen.liability l
+        cross join lateral (values
+            ('liability', pg_temp.owed(l.program), pg_temp.sums(l.program)),
+            ('liability_at', pg_temp.owed_at(l.program), pg_temp.sums(l.program)),
+            ('by_expiry', (select concat_ws(' ', coalesce(sum(points), 0), coalesce(sum(lapsed), 0), coalesce(sum(held_back), 0)) from jifen.liability_by_expiry b where b.program = l.program),
+                concat_ws(' ', l.points - l.held + l.debt, l.lapsed, l.held_back)),
+            ('by_vintage', (select concat_ws(' ', coalesce(sum(points), 0), coalesce(sum(held), 0), coalesce(sum(total), 0)) from jifen.liability_by_vintage b where b.program = l.program),
+                concat_ws(' ', l.points - l.held + l.debt, l.held, l.points + l.debt)),
+            ('by_source', (select concat_ws(' ', coalesce(sum(points), 0), coalesce(sum(held), 0), coalesce(sum(total), 0)) from jifen.liability_by_source b where b.program = l.program),
+                concat_ws(' ', l.points - l.held + l.debt, l.held, l.points + l.debt)),
+            ('by_funder', (select concat_ws(' ', coalesce(sum(points), 0), coalesce(sum(held), 0), coalesce(sum(total), 0)) from jifen.liability_by_funder b where b.program = l.program),
+                concat_ws(' ', l.points - l.held + l.debt, l.held, l.points + l.debt)),
+            ('by_tier', (select concat_ws(' ', coalesce(sum(points), 0), coalesce(sum(members), 0)) from jifen.liability_by_tier b where b.program = l.program),
+                concat_ws(' ', l.points, l.members)),
+            ('by_dormancy', (select concat_ws(' ', coalesce(sum(points), 0), coalesce(sum(members), 0)) from jifen.liability_by_dormancy b where b.program = l.program),
+                concat_ws(' ', l.points, l.members))
+        ) v (what, found, expected)
+        where found is distinct from expected
+        order by 1)
+$$;
+
+-- ---------- by month of expiry ----------
 
 do $$
 begin
@@ -26,10 +77,10 @@ begin
 end
 $$;
 select is(pg_temp.liability('cn'),
-    array['(cn,2024-02-01,1,2,70,70,1.050,CNY,0)', '(cn,2024-03-01,1,1,3,3,0.045,CNY,0)', '(cn,3024-01-01,1,1,1000,0,15.000,CNY,0)',
-        '(cn,,1,1,7,0,0.105,CNY,0)'],
+    array['(cn,2024-02-01,70,70,1.050,CNY,0)', '(cn,2024-03-01,3,3,0.045,CNY,0)', '(cn,3024-01-01,1000,0,15.000,CNY,0)',
+        '(cn,,7,0,0.105,CNY,0)'],
     'points that are spendable to the end of a local month are of that month; what lapsed is owed until it is booked');
-select is(pg_temp.liability('utc'), array['(utc,2024-02-01,1,1,9,9,,,0)'], 'without a point_value there is no face value');
+select is(pg_temp.liability('utc'), array['(utc,2024-02-01,9,9,,,0)'], 'without a point_value there is no face value');
 -- Havana's clocks went from 31 March 2012 straight to one o'clock of 1 April.
 do $$
 begin
@@ -37,7 +88,7 @@ begin
     perform earn('habana', 'eva', 5, event_at => '2011-11-10 12:00+00', expiry => '3 months end of quarter');
 end
 $$;
-select is(pg_temp.liability('habana'), array['(habana,2012-03-01,1,1,5,5,,,0)'], 'a month whose last midnight is skipped keeps its points');
+select is(pg_temp.liability('habana'), array['(habana,2012-03-01,5,5,,,0)'], 'a month whose last midnight is skipped keeps its points');
 select is(pg_temp.liability('empty'), array[]::text[], 'nothing of nothing');
 do $$
 begin
@@ -46,11 +97,11 @@ begin
     perform earn('cn', 'cat', 1, event_at => '2024-01-31 12:00+08');
 end
 $$;
-select is(pg_temp.liability('cn'), array['(cn,3024-01-01,1,1,1000,0,15.000,CNY,0)', '(cn,,3,3,10,0,0.150,CNY,0)'], 'booked expiry ends it');
+select is(pg_temp.liability('cn'), array['(cn,3024-01-01,1000,0,15.000,CNY,0)', '(cn,,10,0,0.150,CNY,0)'], 'booked expiry ends it');
 do $$begin perform redeem('utc', 'ann', 9, event_at => '2024-02-01'); end$$;
 select is(pg_temp.liability('utc'), array[]::text[], 'and so does spending');
 do $$begin perform reverse('utc', 'ann', 2, 4, event_at => '2024-02-02'); end$$;
-select is(pg_temp.liability('utc'), array['(utc,2024-02-01,1,1,4,4,,,0)'], 'its reversal brings it back');
+select is(pg_temp.liability('utc'), array['(utc,2024-02-01,4,4,,,0)'], 'its reversal brings it back');
 
 -- ---------- as things stand ----------
 
@@ -63,51 +114,150 @@ begin
     perform earn('told', 'ann', 10, event_at => '2024-01-15');
 end
 $$;
-select is(pg_temp.liability('air'), array['(air,2024-06-01,1,2,15,15,,,0)'], 'activity moves points on to a later month');
-select is(pg_temp.liability('told'), array['(told,2024-02-01,1,1,10,0,,,10)'], 'what waits for a notice is of its month, and has not lapsed');
+select is(pg_temp.liability('air'), array['(air,2024-06-01,15,15,,,0)'], 'activity moves points on to a later month');
+select is(pg_temp.liability('told'), array['(told,2024-02-01,10,0,,,10)'], 'what waits for a notice is of its month, and has not lapsed');
 
--- ---------- totals ----------
+-- ---------- a history posted late and out of order ----------
 
+select create_program('fix', time_zone => 'Asia/Shanghai', expiry => '12 months end of month', currency => 'CNY', point_value => 0.01, auto_open => true, overdraft => 'debt') \g /dev/null
+select create_program('move', time_zone => 'America/New_York', expiry => '3 months inactive end of month', currency => 'USD', point_value => 0.02, auto_open => true, overdraft => 'debt', return_grace => '10 days') \g /dev/null
+select create_program('noticed', expiry => '4 months or 2 months inactive', notice_days => 5, auto_open => true, overdraft => 'debt') \g /dev/null
+select create_program('none') \g /dev/null
+select setseed(0.42) \g /dev/null
 do $$
+#variable_conflict use_variable
 declare
     program text;
     member text;
+    at timestamptz;
+    choice float;
+    hold_no bigint;
 begin
-    perform setseed(0.7);
-    for n in 1 .. 400 loop
-        program := (array['cn', 'utc'])[1 + floor(random() * 2)];
-        member := 'm' || floor(random() * 20);
+    for n in 1 .. 700 loop
+        program := (array['fix', 'move', 'noticed'])[1 + floor(random() * 3)];
+        member := 'm' || floor(random() * 12);
+        at := case when random() < 0.3 then now() else now() - random() * random() * interval '500 days' end;
+        choice := random();
         begin
-            if random() < 0.6 then
-                perform earn(program, member, (1 + floor(random() * 500))::int, event_at => now() - random() * interval '400 days',
-                    expiry => (array['1 month', '12 months end of month', '3 years end of year', 'never'])[1 + floor(random() * 4)]::expiry_policy);
-            elsif random() < 0.7 then
-                perform redeem(program, member, (1 + floor(random() * 500))::int, event_at => now() - random() * interval '100 days');
+            if choice < 0.34 then
+                perform earn(program, member, (1 + floor(random() * 500))::int, event_at => at, source => (array['shop', 'app', null])[1 + floor(random() * 3)], funder => (array['bank', null])[1 + floor(random() * 2)],
+                    available_at => case when random() < 0.3 then at + random() * interval '90 days' end,
+                    expiry => case when random() < 0.5 then (array['1 month', '12 months end of month', 'never', '2 months inactive', '3 months', '6 months or 1 month inactive', '40 days'])[1 + floor(random() * case when program = 'fix' then 3 else 7 end)]::expiry_policy end);
+            elsif choice < 0.54 then
+                perform redeem(program, member, (1 + floor(random() * 300))::int, event_at => at);
+            elsif choice < 0.68 then
+                perform hold(program, member, (1 + floor(random() * 200))::int, until => clock_timestamp() + case when random() < 0.7 then random() * interval '500 ms' else interval '20 days' end, event_at => at);
+            elsif choice < 0.72 then
+                select h.seq into hold_no from hold h join account a using (account_id) join program p on p.program_id = a.program_id
+                where p.code = program and a.member = 'm' || right(member, 1) order by random() limit 1;
+                perform capture(program, member, hold_no, case when random() < 0.5 then 1 end::int);
+            elsif choice < 0.75 then
+                select h.seq into hold_no from hold h join account a using (account_id) join program p on p.program_id = a.program_id
+                where p.code = program and a.member = 'm' || right(member, 1) order by random() limit 1;
+                perform release(program, member, hold_no);
+            elsif choice < 0.85 then
+                perform jifen.reverse(program, member, coalesce((select e.seq from entry e join account a using (account_id) join program p using (program_id)
+                        where p.code = program and a.member = member and e.kind = case when random() < 0.6 then 'earn' else 'redeem' end order by random() limit 1), 1), event_at => case when random() < 0.5 then at end);
+            elsif choice < 0.88 then
+                perform transfer(program, member, 'm' || floor(random() * 12), (1 + floor(random() * 100))::int, event_at => at);
+            elsif choice < 0.91 then
+                perform adjust(program, member, (floor(random() * 200) - 100)::int, 'so', event_at => at);
+            elsif choice < 0.94 then
+                perform import(program, member, (1 + floor(random() * 300))::int, issued_at => at - interval '30 days', event_at => at);
+            elsif choice < 0.96 then
+                perform record_notice(program, member, 'email', until => now() + interval '30 days', window_days => 30, sent_at => now() - random() * interval '90 days');
+            elsif choice < 0.98 then
+                perform expire_batch(program, max_accounts => 3);
+            elsif choice < 0.985 then
+                perform release_batch(program, max_accounts => 2);
+            elsif choice < 0.99 then
+                perform extend_expiry(program, 'so', until => now() + interval '90 days', members => array[member]);
             else
-                perform reverse(program, member, (1 + floor(random() * 5))::int);
+                perform expire_member(program, member);
             end if;
-            if n % 80 = 40 then
-                perform expire_batch(max_accounts => 10);
+        exception when others then
+            if sqlstate not in ('JF001', 'JF003', 'JF006', 'JF007', '22023', '22004', 'JF002', 'JF004', 'JF009') then
+                raise warning '% %', sqlstate, sqlerrm;
             end if;
-        exception when sqlstate 'JF001' or sqlstate 'JF003' or sqlstate 'JF006' or sqlstate '22023' then
         end;
+        commit;
+        if n % 300 = 0 then perform pg_sleep(0.1); end if;
     end loop;
 end
 $$;
-create temp table balances as
-select p.code as program, sum(b.balance)::numeric as points, sum(b.lapsed)::numeric as lapsed, sum(b.available + b.pending)::numeric as live
-from account a join program p using (program_id), balance(p.code, a.member) b
-group by p.code;
-select results_eq(
-    $$select program, sum(points), sum(lapsed), sum(points - lapsed) from liability_by_expiry group by program order by program$$,
-    $$select * from balances where points <> 0 order by program$$, 'over a random history what is owed is the sum of all balances');
-select results_eq($$select program, sum(points) from liability_by_expiry group by program order by program$$,
-    $$select p.code::text, sum(a.balance)::numeric from account a join program p using (program_id)
-        where a.balance <> 0 group by p.code order by p.code$$, 'and the balances of the accounts');
-select results_eq($$select sum(points), sum(lots)::int from liability_by_expiry where expires_month is null$$,
-    $$select sum(remaining)::numeric, count(*)::int from lot where expires_at = 'infinity'$$, 'points that never lapse have no month');
-select is((select count(*)::int from balances where points > 1000 and lapsed > 0), 2, 'a history with something to count');
-select is(array(select concat_ws(': ', b.program, b.member, b.invariant) from reconcile() b), array[]::text[], 'and all of it reconciles');
+
+select earn('fix', 'debtor', 70), redeem('fix', 'debtor', 70), jifen.reverse('fix', 'debtor', 1) \g /dev/null
+select create_tier('fix', 'silver', 'Silver', 200), create_tier('fix', 'gold', 'Gold', 900), create_tier('move', 'all', 'All', 0) \g /dev/null
+select is(pg_temp.footing(), array[]::text[], 'what is owed is the sum of all balances, column by column, and every breakdown foots to it');
+begin;
+select cmp_ok((select sum(debt) from liability), '>', 0::numeric, 'a history with debts');
+select cmp_ok((select sum(pending) from liability), '>', 0::numeric, 'and pending points');
+select cmp_ok((select sum(lapsed) from liability), '>', 0::numeric, 'and lapsed ones');
+select cmp_ok((select sum(held_back) from liability), '>', 0::numeric, 'and points that wait for a notice');
+select cmp_ok((select count(*) from hold where until <= now()), '>', 0::bigint, 'and holds past their deadline');
+select is(
+    array(select format('%s %s %s %s', program, tier, members, points) from liability_by_tier order by 1),
+    array(select format('%s %s %s %s', p.code, t.tier, count(*) filter (where a.balance > 0), sum(a.balance::numeric))
+        from account a join program p using (program_id) cross join lateral (select tier_for(p.code, a.member) as tier) t
+        group by p.code, t.tier having sum(a.balance::numeric) <> 0 or count(*) filter (where a.balance > 0) > 0 order by 1),
+    'each member is of the tier of tier_for()');
+select is(
+    array(select format('%s %s %s %s', program, dormant_months, members, points) from liability_by_dormancy order by 1),
+    array(select format('%s %s %s %s', p.code, d.months, count(*) filter (where a.balance > 0), sum(a.balance::numeric))
+        from account a join program p using (program_id)
+        cross join lateral (select last_activity_at(a) at time zone p.time_zone as active_at, now() at time zone p.time_zone as today) l
+        cross join lateral (select case when active_at is null then 'never' when active_at <= today - interval '24 months' then '24+'
+            when active_at <= today - interval '12 months' then '12-24' when active_at <= today - interval '6 months' then '6-12'
+            when active_at <= today - interval '3 months' then '3-6' else '0-3' end as months) d
+        group by p.code, d.months having sum(a.balance::numeric) <> 0 or count(*) filter (where a.balance > 0) > 0 order by 1),
+    'and as dormant as last_activity_at() says');
+commit;
+create temp table instant as
+select p.code, i.as_of, i.known_at
+from program p, lateral (
+    select now() - random() * random() * interval '500 days' as as_of,
+        case when random() < 0.6 then (select min(posted_at) + random() * (now() - min(posted_at)) from entry) end as known_at
+    from generate_series(1, 25) where p.code is not null
+    union all
+    (select at, null from (
+        select until as at from entry where kind = 'hold'
+        union select expires_at from entry where isfinite(expires_at)
+        union select available_at from entry where available_at is not null
+        union select event_at from entry
+    ) v
+    order by random() limit 45)
+) i
+where p.code in ('fix', 'move', 'noticed', 'none');
+create temp table answer as
+select i.*, pg_temp.owed_at(code, as_of, known_at) as found, pg_temp.sums(code, as_of, known_at) as expected from instant i;
+select is(array(select format('%s as of %s known at %s: %s, not %s', code, as_of, known_at, found, expected) from answer where found <> expected), array[]::text[],
+    'and so it was at any instant, and as it was known');
+select cmp_ok((select count(distinct found) from answer), '>', 60::bigint, 'which are many answers');
+select is(pg_temp.owed_at('none', now()), '0 0 0 0 0 0 0 0', 'nothing of nothing');
+select is((select l::text from liability l where program = 'none'), '(none,0,0,0,0,0,0,0,0,,,0,,0,)', 'nor in the view');
+select is(array(select concat_ws(': ', b.program, b.member, b.invariant) from reconcile() b), array[]::text[], 'all of it reconciles');
+-- Booking what is due changes what has lapsed and nothing else.
+create temp table before as select program, points - lapsed as live, available, pending, held, debt from liability;
+select release_batch(), expire_batch() \g /dev/null
+select is(pg_temp.footing(), array[]::text[], 'once all is booked that is due, it foots as well');
+select results_eq('select program, points, available, pending, held, debt from liability order by program',
+    'select program, live, available, pending, held, debt from before order by program', 'and no column has changed but what had lapsed');
+
+-- ---------- an overdue hold that repays a debt ----------
+
+select create_program('owing', auto_open => true, overdraft => 'debt') \g /dev/null
+select earn('owing', 'ann', 100, expiry => 'never'), earn('owing', 'ann', 50, expiry => 'never', source => 'app') \g /dev/null
+select redeem('owing', 'ann', 60) \g /dev/null
+select hold('owing', 'ann', 80, clock_timestamp() + interval '100 ms') \g /dev/null
+select jifen.reverse('owing', 'ann', 1) \g /dev/null
+select is(pg_temp.owed('owing'), '0 -10 0 0 80 0 90 0', 'the member owes while the points are held');
+select pg_sleep(0.15) \g /dev/null
+select is(pg_temp.owed('owing'), pg_temp.sums('owing'), 'past the deadline they repay the debt');
+select is((select array[held, debt] from liability where program = 'owing'), array[0, 10]::numeric[], 'as far as they go');
+select is(pg_temp.footing(), array[]::text[], 'and the breakdowns show it');
+select is(array(select format('%s %s %s', source, points, held) from liability_by_source where program = 'owing'), array[]::text[], 'nothing is left in lots');
+select release_batch('owing') \g /dev/null
+select is(pg_temp.footing(), array[]::text[], 'as booking it does');
 
 -- ---------- a hold whose deadline has passed ----------
 
@@ -121,18 +271,41 @@ begin
     perform hold('overdue', 'bob', 10, '2999-01-01', event_at => '2024-02-01');
 end
 $$;
-select is(pg_temp.liability('overdue'), array['(overdue,2099-12-01,1,1,80,0,,,0)'], 'what is held is none of them');
+select is(pg_temp.liability('overdue'), array['(overdue,2099-12-01,80,0,,,0)'], 'what is held is none of them');
 alter table entry disable trigger refuse_change;
 update entry set until = '2025-02-01' where kind = 'hold' and account_id = any (array(select account_id from account a join program p using (program_id) where p.code = 'overdue'));
 update hold h set until = e.until from entry e where e.account_id = h.account_id and e.seq = h.seq and e.until = '2025-02-01';
 alter table entry enable always trigger refuse_change;
 create temp table before_release as select * from open_lot;
-select is(pg_temp.liability('overdue'), array['(overdue,2024-12-01,1,1,10,10,,,0)', '(overdue,2098-12-01,1,1,50,0,,,0)', '(overdue,2099-12-01,1,1,100,0,,,0)'],
+select is(pg_temp.liability('overdue'), array['(overdue,2024-12-01,10,10,,,0)', '(overdue,2098-12-01,50,0,,,0)', '(overdue,2099-12-01,100,0,,,0)'],
     'past its deadline it is, as if released');
 do $$begin perform release_batch('overdue'); perform expire_batch('overdue'); end$$;
-select is(pg_temp.liability('overdue'), array['(overdue,2098-12-01,1,1,50,0,,,0)', '(overdue,2099-12-01,1,1,100,0,,,0)'], 'booking it changes nothing that has not lapsed');
+select is(pg_temp.liability('overdue'), array['(overdue,2098-12-01,50,0,,,0)', '(overdue,2099-12-01,100,0,,,0)'], 'booking it changes nothing that has not lapsed');
 select set_eq('select account_id, seq, remaining, available_at, expires_at, lapses_at from open_lot where lapses_at > now()',
     'select account_id, seq, remaining, available_at, expires_at, lapses_at from before_release where lapses_at > now()', 'lot by lot');
 
+
+-- ---------- money ----------
+
+select create_program('paid', time_zone => 'Asia/Shanghai', currency => 'CNY', point_value => 0.01, auto_open => true) \g /dev/null
+select earn('paid', 'ann', 1000, revenue => 8.00, expiry => 'never'), earn('paid', 'bob', 500, expiry => 'never') \g /dev/null
+select is((select array[face_value, redemption_rate, expected_redemption, expected_value, deferred_revenue] from liability where program = 'paid'),
+    array[15.00, null, 1500, 15.00, 8.00], 'without an estimate all points are expected to be redeemed, and what was paid for them is deferred');
+select record_redemption_estimate('paid', 0.8) \g /dev/null
+select redeem('paid', 'ann', 400) \g /dev/null
+select is((select array[points, face_value, redemption_rate, expected_redemption, expected_value, deferred_revenue] from liability where program = 'paid'),
+    array[1100, 11.00, 0.8, 800, 8.00, 4.00], 'with one, its share of what was issued less what is redeemed');
+select is((select l::text from liability_at('paid', now()) l), (select '(' || substr(l::text, 7) from liability l where program = 'paid'), 'liability_at() says the same');
+select is((select array[expected_redemption, deferred_revenue, redemption_rate, expected_value] from liability_at('paid', now(), now())), array[null, null, null, null]::numeric[],
+    'what is estimated is not told by what was known of it');
+
+-- ---------- refusals ----------
+
+select is(pg_temp.refusal($$select liability_at('nowhere', now())$$)::text like '(JF002,%', true, 'an unknown program is refused');
+select is(pg_temp.refusal($$select liability_at('paid', null)$$)::text like '(22004,"as_of must not be null",%', true, 'and no instant');
+select is(pg_temp.refusal($$select liability_at('paid', 'infinity')$$)::text like '(22023,"as_of and known_at must be finite",%', true, 'and one that never comes');
+select is(pg_temp.refusal($$select liability_at('paid', now(), '-infinity')$$)::text like '(22023,"as_of and known_at must be finite",%', true, 'or never was');
+
 select * from finish();
-rollback;
+drop extension jifen cascade;
+create extension jifen;

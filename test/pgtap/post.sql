@@ -59,43 +59,43 @@ do $$
 begin
     perform create_tier(p, 't', 'T', 1) from unnest(array['p', 'single']) p;
     perform post(array[
-        posting('p', 'cat', 'earn', 100, 'A', 'k1', 'store', '2024-01-10', '1 year', '2024-01-11', 50, 9.50, '{"a": 1}'),
-        posting('p', 'cat', 'import', 200, 'B', 'k2', 'old', '2024-01-10', null, '2024-01-12', 5, 1.5, '[]', issued_at => '2023-01-01', expires_at => '2030-01-01'),
+        posting('p', 'cat', 'earn', 100, 'A', 'k1', 'store', '2024-01-10', '1 year', '2024-01-11', 50, 9.50, '{"a": 1}', funder => 'bank'),
+        posting('p', 'cat', 'import', 200, 'B', 'k2', 'old', '2024-01-10', null, '2024-01-12', 5, 1.5, '[]', issued_at => '2023-01-01', expires_at => '2030-01-01', funder => 'old bank'),
         posting('p', 'cat', 'import', 20, idempotency_key => 'k3', event_at => '2024-01-10', expiry => '2 years'),
-        posting('p', 'cat', 'redeem', 10, 'C', 'k4', event_at => '2024-01-13', details => '1'),
+        posting('p', 'cat', 'redeem', 10, 'C', 'k4', 'app', event_at => '2024-01-13', details => '1', partner => 'airline'),
         posting('p', 'cat', 'hold', 11, 'D', 'k5', event_at => '2024-01-13', details => '2', until => '2999-01-01'),
         posting('p', 'cat', 'hold', 12, event_at => '2024-01-13', until => '2999-01-01'),
-        posting('p', 'cat', 'capture', 6, 'E', 'k6', event_at => '2024-01-14', details => '3', seq => 5),
+        posting('p', 'cat', 'capture', 6, 'E', 'k6', event_at => '2024-01-14', details => '3', seq => 5, source => 'till', partner => 'hotel'),
         posting('p', 'cat', 'release', null, null, 'k7', event_at => '2024-01-14', details => '4', reason => 'F', seq => 6),
         posting('p', 'cat', 'reverse', 3, null, 'k8', event_at => '2024-01-15', details => '5', reason => 'G', seq => 4),
-        posting('p', 'cat', 'adjust', 4, 'H', 'k9', 'care', '2024-01-16', 'never', '2024-01-17', 2, null, '6', 'why'),
+        posting('p', 'cat', 'adjust', 4, 'H', 'k9', 'care', '2024-01-16', 'never', '2024-01-17', 2, null, '6', 'why', funder => 'carrier'),
         posting('p', 'cat', 'transfer', 5, 'I', 'k10', event_at => '2024-01-18', details => '7', reason => 'J', to_member => 'bob')]);
-    perform earn('single', 'cat', 100, 'A', 'k1', 'store', '2024-01-10', '1 year', '2024-01-11', 50, 9.50, '{"a": 1}');
-    perform import('single', 'cat', 200, '2030-01-01', 'B', 'k2', 'old', '2024-01-10', '2023-01-01', null, '2024-01-12', 5, 1.5, '[]');
+    perform earn('single', 'cat', 100, 'A', 'k1', 'store', '2024-01-10', '1 year', '2024-01-11', 50, 9.50, '{"a": 1}', 'bank');
+    perform import('single', 'cat', 200, '2030-01-01', 'B', 'k2', 'old', '2024-01-10', '2023-01-01', null, '2024-01-12', 5, 1.5, '[]', 'old bank');
     perform import('single', 'cat', 20, idempotency_key => 'k3', event_at => '2024-01-10', expiry => '2 years');
-    perform redeem('single', 'cat', 10, 'C', 'k4', '2024-01-13', '1');
+    perform redeem('single', 'cat', 10, 'C', 'k4', '2024-01-13', '1', 'app', 'airline');
     perform hold('single', 'cat', 11, '2999-01-01', 'D', 'k5', '2024-01-13', '2');
     perform hold('single', 'cat', 12, '2999-01-01', event_at => '2024-01-13');
-    perform capture('single', 'cat', 5, 6, 'E', 'k6', '2024-01-14', '3');
+    perform capture('single', 'cat', 5, 6, 'E', 'k6', '2024-01-14', '3', 'till', 'hotel');
     perform release('single', 'cat', 6, 'F', 'k7', '2024-01-14', '4');
     perform reverse('single', 'cat', 4, 3, 'G', 'k8', '2024-01-15', '5');
-    perform adjust('single', 'cat', 4, 'why', 'H', 'k9', 'care', '2024-01-16', 'never', '2024-01-17', 2, '6');
+    perform adjust('single', 'cat', 4, 'why', 'H', 'k9', 'care', '2024-01-16', 'never', '2024-01-17', 2, '6', 'carrier');
     perform transfer('single', 'cat', 'bob', 5, 'I', 'k10', 'J', '2024-01-18', '7');
 end
 $$;
 create function pg_temp.columns(program text, member text) returns setof text
 language sql as $$
-    select row(e.seq, e.amount, e.held, e.debt, e.balance, e.event_at, e.posted_at, e.expires_at, e.available_at, e.until, e.issued_at, e.reverses_seq, e.hold_seq,
-        e.debt_seq, c.member, e.counter_seq, e.qualifying, e.given, e.kind, e.source, e.reference, e.reason, e.idempotency_key, e.expiry, e.revenue, e.details, e.actor)::text
-    from entry e left join account c on c.account_id = e.counter_account_id
+    select row(e.seq, e.amount, e.held, e.debt, e.balance, e.event_at, e.posted_at = p.booked_from, e.expires_at, e.available_at, e.until, e.issued_at, e.reverses_seq, e.hold_seq,
+        e.debt_seq, c.member, e.counter_seq, e.qualifying, e.given, e.kind, e.source, e.funder, e.partner, e.reference, e.reason, e.idempotency_key, e.expiry, e.revenue, e.details, e.actor)::text
+    from entry e left join account c on c.account_id = e.counter_account_id join program p on p.code = columns.program
     where e.account_id = account_id(columns.program, columns.member) order by e.seq
 $$;
 select results_eq($$select * from pg_temp.columns('p', 'cat')$$, $$select * from pg_temp.columns('single', 'cat')$$, 'a posting''s fields are the arguments of its function');
 select is((select array_agg(distinct e.idempotency_key) from entry e where e.account_id = account_id('p', 'cat')),
     array['k1', 'k10', 'k2', 'k3', 'k4', 'k5', 'k6', 'k7', 'k8', 'k9', null], 'keys included');
-select is((select p::text from posting('p', 'ann', 'earn') p), '(p,ann,earn,,,,,,,,,,,,,,,,,)', 'posting() leaves out what is not given');
-select is((select p::text from posting('p', 'ann', 'earn', 1, '2', '3', '4', '2005-01-01', '6 months', '2007-01-01', 8, 9, '10', '11', 12, '2013-01-01', '14', '2015-01-01', '2016-01-01', '17') p),
-    '(p,ann,earn,1,2,3,4,"2005-01-01 00:00:00+00","6 months","2007-01-01 00:00:00+00",8,9,10,11,12,"2013-01-01 00:00:00+00",14,"2015-01-01 00:00:00+00","2016-01-01 00:00:00+00",17)',
+select is((select p::text from posting('p', 'ann', 'earn') p), '(p,ann,earn,,,,,,,,,,,,,,,,,,,)', 'posting() leaves out what is not given');
+select is((select p::text from posting('p', 'ann', 'earn', 1, '2', '3', '4', '2005-01-01', '6 months', '2007-01-01', 8, 9, '10', '11', 12, '2013-01-01', '14', '2015-01-01', '2016-01-01', '17', '18', '19') p),
+    '(p,ann,earn,1,2,3,4,"2005-01-01 00:00:00+00","6 months","2007-01-01 00:00:00+00",8,9,10,11,12,"2013-01-01 00:00:00+00",14,"2015-01-01 00:00:00+00","2016-01-01 00:00:00+00",17,18,19)',
     'and has each in its place');
 
 -- ---------- nothing, and nulls ----------
@@ -113,7 +113,7 @@ select is((select row(r.state, r.detail ~ '^Posting 2: ')::text from pg_temp.ref
 select is((select array_agg(row(r.ordinal, r.seq is null, r.sqlstate)::text) from post(array[null, posting('p', 'dan', 'earn', 1), null], 'skip') r),
     array['(1,t,22004)', '(2,f,)', '(3,t,22004)'], 'or skipped');
 select is((select array_agg(row(r.ordinal, r.seq is null, r.sqlstate)::text) from post(array[row(null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-    null, null, null, null)::posting], 'skip') r), array['(1,t,22004)'], 'so is one of nulls alone');
+    null, null, null, null, null, null)::posting], 'skip') r), array['(1,t,22004)'], 'so is one of nulls alone');
 select is(pg_temp.rows(array[array[posting('p', 'dan', 'earn', 2), posting('p', 'dan', 'earn', 3)], array[posting('p', 'dan', 'earn', 4), posting('p', 'dan', 'redeem', 10)]]),
     array['1: 2 = 3', '2: 3 = 6', '3: 4 = 10', '4: 5 = 0'], 'an array of two dimensions is read row by row');
 
@@ -165,7 +165,7 @@ select is(pg_temp.rows(array[
         posting('p', 'eve', 'ern', 1),
         posting('p', 'eve', null, 1),
         posting('p', null, 'earn', 1),
-        posting('p', 'eve', 'redeem', 1, source => 'store'),
+        posting('p', 'eve', 'redeem', 1, funder => 'bank'),
         posting('p', 'eve', 'transfer', 1, to_member => 'eve'),
         posting('p', 'eve', 'transfer', 1),
         posting('p', 'eve', 'hold', 1, until => '2024-01-01'),
@@ -175,7 +175,7 @@ select is(pg_temp.rows(array[
         '6: JF004 account is not open', '7: JF005 idempotency key reused for another request', '8: 1 = 100', '9: JF006 more reversed than was posted',
         '10: JF007 no such hold or hold ended', '11: JF009 limit of debt reached', '12: 22003 balance out of range', '13: 22004 amount must not be null',
         '14: 22023 amount must be more than zero', '15: 22023 points would lapse by the time they become available', '16: 22023 unknown kind of posting "ern"',
-        '17: 22004 kind must not be null', '18: 22004 member must not be null', '19: 22023 redeem takes no source', '20: 22023 transfer to oneself',
+        '17: 22004 kind must not be null', '18: 22004 member must not be null', '19: 22023 redeem takes no funder', '20: 22023 transfer to oneself',
         '21: 22004 to_member must not be null', '22: 22023 until has passed', '23: 22023 event_at is in the future', '24: 4 = 0'],
     'refused postings have their refusal, the others are posted');
 select is((select row(r.seq, r.balance, r.sqlstate, r.message, r.detail)::text from post(array[posting('p', 'eve', 'redeem', 1)], 'skip') r),
@@ -189,20 +189,20 @@ select is((select array_agg(a.member order by a.member) from account a where a.m
 
 -- Each function takes its own fields and no others.
 create temp table field (name text, value text);
-insert into field values ('amount', '1'), ('reference', 'x'), ('source', 'x'), ('expiry', 'never'), ('available_at', 'now'), ('qualifying', '1'), ('revenue', '1'),
+insert into field values ('amount', '1'), ('reference', 'x'), ('source', 'x'), ('funder', 'x'), ('partner', 'x'), ('expiry', 'never'), ('available_at', 'now'), ('qualifying', '1'), ('revenue', '1'),
     ('reason', 'x'), ('seq', '1'), ('until', '2999-01-01'), ('to_member', 'bob'), ('issued_at', '2024-01-01'), ('expires_at', '2999-01-01'), ('details', '1'),
     ('event_at', 'now'), ('idempotency_key', 'x');
 create temp table taken (kind text, fields text[]);
 insert into taken values
-    ('earn', '{amount,reference,idempotency_key,source,event_at,expiry,available_at,qualifying,revenue,details}'),
-    ('redeem', '{amount,reference,idempotency_key,event_at,details}'),
+    ('earn', '{amount,reference,idempotency_key,source,event_at,expiry,available_at,qualifying,revenue,details,funder}'),
+    ('redeem', '{amount,reference,idempotency_key,event_at,details,source,partner}'),
     ('hold', '{amount,until,reference,idempotency_key,event_at,details}'),
-    ('capture', '{seq,amount,reference,idempotency_key,event_at,details}'),
+    ('capture', '{seq,amount,reference,idempotency_key,event_at,details,source,partner}'),
     ('release', '{seq,reason,idempotency_key,event_at,details}'),
     ('reverse', '{seq,amount,reason,idempotency_key,event_at,details,expiry}'),
-    ('adjust', '{amount,reason,reference,idempotency_key,source,event_at,expiry,available_at,qualifying,details}'),
+    ('adjust', '{amount,reason,reference,idempotency_key,source,event_at,expiry,available_at,qualifying,details,funder}'),
     ('transfer', '{to_member,amount,reference,idempotency_key,reason,event_at,details}'),
-    ('import', '{amount,expires_at,reference,idempotency_key,source,event_at,issued_at,expiry,available_at,qualifying,revenue,details}');
+    ('import', '{amount,expires_at,reference,idempotency_key,source,event_at,issued_at,expiry,available_at,qualifying,revenue,details,funder}');
 select is(array(select f.name from field f, lateral post(array[jsonb_populate_record(posting('p', 'ann', t.kind), jsonb_build_object(f.name, f.value)
             || case when f.name <> 'amount' and 'amount' = any (t.fields) then '{"amount": 1}'::jsonb else '{}' end
             || case when f.name <> 'seq' and 'seq' = any (t.fields) then '{"seq": 1}'::jsonb else '{}' end

@@ -21,7 +21,7 @@ begin
 end
 $$;
 select is(pg_temp.lots('p', 'ann'), array['lot 2: 5'], 'a redemption of 25 has used one lot up and taken from another');
-select is((select row(e.seq, e.kind, e.amount, e.held, e.balance, e.event_at, e.posted_at = now(), e.expires_at, e.available_at,
+select is((select row(e.seq, e.kind, e.amount, e.held, e.balance, e.event_at, e.posted_at = (select booked_from from program where code = 'p'), e.expires_at, e.available_at,
             e.reverses_seq, e.qualifying, e.source, e.reference, e.reason, e.revenue, e.details)::text
         from reverse('p', 'ann', 3, reason => 'returned', event_at => '2024-01-20', details => '{"till": 7}') e),
     '(4,reverse,25,0,30,"2024-01-20 00:00:00+00",t,,,3,,,,returned,,"{""till"": 7}")', 'its reversal names it and gives it all back');

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(63);
+select plan(67);
 \ir books.psql
 
 -- The objects of the extension.
@@ -22,12 +22,12 @@ select bag_eq($$select proname::text from member_function where provolatile = 'v
         'expire_batch', 'run_expiry', 'create_tier', 'start_job_run', 'add_to_job_run', 'end_job_run', 'schedule_jobs', 'unschedule_jobs',
         'refuse_change', 'forget_member', 'seal', 'hold', 'capture', 'release', 'adjust', 'transfer', 'import', 'reverse_reference', 'lock_account',
         'post', 'release_batch', 'run_release', 'run_batches', 'run_seal', 'run_scheduled', 'claim_job', 'end_claim', 'schedule_program', 'expire_member', 'record_expiry_rule', 'reinstate', 'extend_expiry', 'undo_extension',
-        'run_extension', 'extend_batch', 'carry_out', 'set_notice_template', 'record_notice', 'record_notices'],
+        'run_extension', 'extend_batch', 'carry_out', 'set_notice_template', 'record_notice', 'record_notices', 'change_period', 'close_period', 'reopen_period'],
     'the functions that write, and no others, are volatile');
 select is_empty($$select oid::regprocedure from member_function where provolatile = 'v' and proparallel <> 'u'$$, 'they are parallel unsafe');
 select bag_eq($$select proname::text from member_function where provolatile = 'v' and not prosecdef$$,
     array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'schedule_jobs', 'unschedule_jobs', 'refuse_change', 'lock_account',
-        'record_expiry_rule', 'extend_batch', 'carry_out'],
+        'record_expiry_rule', 'extend_batch', 'carry_out', 'change_period'],
     'and write as the owner, but for the procedures that commit, the trigger function and pg_cron''s jobs, which are the caller''s, and what only those call that do');
 select is_empty($$select oid::regprocedure from member_function
         where prosecdef and not coalesce('search_path=jifen, pg_temp' = any (proconfig), false)$$,
@@ -41,7 +41,8 @@ select is_empty($$select oid::regprocedure from member_function where public_may
     'PUBLIC may execute only what is immutable');
 select is_empty($$select oid::regprocedure from member_function where public_may
         and not (array['point_amount', 'expiry_policy']::regtype[] && (proargtypes::oid[]::regtype[] || prorettype::regtype)
-            or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at'))$$,
+            or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at',
+                'chain_ladder'))$$,
     'and belongs to the two types, or to a view');
 select is_empty($$select f.oid::regprocedure from member_function f
         where not f.public_may and exists (select from pg_depend d
@@ -58,7 +59,7 @@ select is_empty($$select oid::regprocedure from member_function
 create temp view member_relation as select c.* from pg_class c where c.oid in (select pg_temp.members('pg_class'));
 select bag_eq($$select relname::text from member_relation where relkind = 'r'$$,
     array['program', 'account', 'status_change', 'entry', 'lot', 'allocation', 'hold', 'debt', 'tier', 'job_run', 'erasure', 'forgetting',
-        'seal', 'seal_head', 'program_schedule', 'job_claim', 'expiry_rule', 'extension', 'notice', 'notice_lot', 'notice_template'], 'the tables');
+        'seal', 'seal_head', 'program_schedule', 'job_claim', 'expiry_rule', 'extension', 'notice', 'notice_lot', 'notice_template', 'period_change'], 'the tables');
 select is_empty($$select c.oid::regclass, x.privilege_type from member_relation c, aclexplode(c.relacl) x where x.grantee = 0$$,
     'PUBLIC may nothing with tables, views and sequences');
 select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a join member_relation c on c.oid = a.attrelid, aclexplode(a.attacl) x
@@ -111,11 +112,12 @@ from (values
     (8, 'delete from expiry_rule', 'DELETE of jifen.expiry_rule is refused'),
     (9, 'truncate expiry_rule', 'TRUNCATE of jifen.expiry_rule is refused'),
     (10, 'update notice set sent_at = now()', 'UPDATE of jifen.notice is refused'),
-    (11, 'delete from notice_lot', 'DELETE of jifen.notice_lot is refused')) v (n, statement, message) order by n;
+    (11, 'delete from notice_lot', 'DELETE of jifen.notice_lot is refused'),
+    (12, 'update period_change set closed_until = null', 'UPDATE of jifen.period_change is refused')) v (n, statement, message) order by n;
 set local session_replication_role = replica;
 select throws_ok(statement, '42501', null, statement || ': not as a replica')
 from unnest(array['update entry set amount = amount', 'delete from entry', 'truncate entry', 'delete from allocation', 'update expiry_rule set activity = ''{earn}''',
-    'delete from notice']) statement;
+    'delete from notice', 'truncate period_change']) statement;
 set local session_replication_role = origin;
 select is(pg_temp.entries('p', 'ann'), array['1 earn 10 = 10', '2 redeem -4 = 6'], 'all is as it was');
 
@@ -135,6 +137,7 @@ create temp table extension (extension_id bigint);
 create temp table notice (account_id bigint);
 create temp table notice_lot (account_id bigint);
 create temp table notice_template (template text);
+create temp table period_change (program_id int);
 create function pg_temp.now() returns timestamptz language sql as 'select timestamptz ''1970-01-01''';
 create function pg_temp.expires_at(jifen.expiry_policy, timestamptz, text) returns timestamptz language sql as 'select timestamptz ''1970-01-01''';
 create function pg_temp.minus(jifen.point_amount, jifen.point_amount) returns boolean language sql as 'select true';
@@ -164,6 +167,8 @@ select is((select array_agg(message) from jifen.expiring_members('q', '2024-03-0
 select is((select points::bigint from jifen.record_notice('q', 'bob', 'sms', window_days => 60, sent_at => '2024-01-05')), 1::bigint, 'or record that,');
 select is((select e.accounts from jifen.expire_batch('q', '2024-03-01') e), 2, 'or book');
 select is((jifen.freeze_account('q', 'ann', 'test')).status::text, 'frozen', 'or change');
+select is((jifen.close_period('q', '2024-01-02')).change_no, 1, 'close,');
+select is((jifen.reopen_period('q', null, 'test')).change_no, 2, 'reopen');
 select is((select count(*) from jifen.reconcile()), 0::bigint, 'or check');
 
 select * from finish();

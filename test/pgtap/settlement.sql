@@ -276,6 +276,7 @@ select is((select array_agg(d::text) from (
 create function pg_temp.summarise(until timestamptz) returns void
 language plpgsql as $$
 begin
+    perform add_to_summaries((select summarized_until from summary_state), summarise.until);
     perform refresh_month_summaries((select summarized_until from summary_state), summarise.until);
     update summary_state set summarized_until = summarise.until;
 end
@@ -295,7 +296,7 @@ select is(pg_temp.differing(), 0::bigint, 'and all of it');
 select is(array(select b::text from breaches_of_behaviour(null, null) b), array[]::text[], 'as its entries add up');
 do $$begin update undone_summary set amount = 0 where (program_id, party, day, priced_on) = (select program_id, party, day, priced_on from undone_summary limit 1); end$$;
 select cmp_ok((select count(*) from breaches_of_behaviour(null, null)), '>=', 1::bigint, 'what is not so is found out');
-do $$begin perform drop_month_summaries(); update summary_state set summarized_until = null; end$$;
+do $$begin perform drop_summaries(); end$$;
 
 select is(array(select concat_ws(': ', b.program, b.member, b.invariant) from reconcile() b), array[]::text[], 'and all of it reconciles');
 

@@ -28,7 +28,7 @@ select row_number() over () as n, t.* from transfer('p', 'ann', 'bob', 45, 'GIFT
 select is(array(select format('%s %s %s', m.seq, m.kind, m.amount) from moved m order by m.n),
     array['4 transfer_out -45', '1 transfer_in 10', '2 transfer_in 20', '3 transfer_in 15'],
     'a transfer returns the giver''s entry and the receiver''s, one for each lot');
-select is((select row(m.held, m.debt, m.balance, m.event_at, m.posted_at = now(), m.expires_at, m.available_at, m.issued_at, m.reverses_seq, m.counter_seq, m.qualifying,
+select is((select row(m.held, m.debt, m.balance, m.event_at, m.posted_at = (select booked_from from program where code = 'p'), m.expires_at, m.available_at, m.issued_at, m.reverses_seq, m.counter_seq, m.qualifying,
             m.source, m.reference, m.reason, m.idempotency_key, m.expiry, m.revenue, m.details)::text from moved m where m.n = 1),
     '(0,0,15,"2024-01-10 00:00:00+00",t,,,,,1,,,GIFT-1,"a present",key,,,"{""card"": 1}")', 'what the giver''s says');
 select is((select m.counter_account_id from moved m where m.n = 1), account_id('p', 'bob'), 'which names the receiver''s account and first entry');
@@ -43,7 +43,7 @@ select is((select array_agg(distinct m.counter_account_id) from moved m where m.
 select results_eq($$select e::text from entry e where e.account_id = account_id('p', 'bob') or e.account_id = account_id('p', 'ann') and e.seq = 4
         order by e.kind desc, e.seq$$,
     $$select (m.account_id, m.seq, m.amount, m.held, m.debt, m.balance, m.event_at, m.posted_at, m.expires_at, m.available_at, m.until, m.issued_at,
-        m.reverses_seq, m.hold_seq, m.debt_seq, m.counter_account_id, m.counter_seq, m.qualifying, m.given, m.rule_no, m.kind, m.source, m.reference, m.reason,
+        m.reverses_seq, m.hold_seq, m.debt_seq, m.counter_account_id, m.counter_seq, m.qualifying, m.given, m.rule_no, m.kind, m.source, m.funder, m.partner, m.reference, m.reason,
         m.idempotency_key, m.expiry, m.revenue, m.details, m.actor, m.hash)::text from moved m order by m.n$$, 'what is returned is what was written');
 select is(pg_temp.owns('p', 'ann', '2024-01-10'), '15 = 15 + 0 + 0 + 0 - 0', 'the giver has so much less');
 select is(pg_temp.owns('p', 'bob', '2024-01-10'), '45 = 45 + 0 + 0 + 0 - 0', 'the receiver so much more');

@@ -151,9 +151,11 @@ select pg_temp.outcomes(
     $$create_tier('shop', repeat('金', 256), null, 1)$$,
     $$create_tier('shop', repeat('金', 257), null, 1)$$);
 
--- References and sources too
+-- References, sources, funders and partners too
 select pg_temp.outcomes($$earn('shop', 'ann', 1, reference => '')$$, $$redeem('shop', 'ann', 1, repeat('x', 257))$$,
     $$earn('shop', 'ann', 1, source => '')$$, $$earn('shop', 'ann', 1, source => repeat('员', 257))$$,
+    $$earn('shop', 'ann', 1, funder => '')$$, $$earn('shop', 'ann', 1, funder => repeat('员', 257))$$,
+    $$redeem('shop', 'ann', 1, source => '')$$, $$redeem('shop', 'ann', 1, partner => '')$$, $$capture('shop', 'ann', 9, partner => repeat('员', 257))$$,
     $$earn('shop', 'ann', 1, reference => repeat('x', 256), source => repeat('员', 256))$$);
 
 -- ---------- nulls ----------
@@ -294,14 +296,17 @@ begin
     perform earn('auto', 'eve', 9223372036854775807);
 end
 $$;
-select program, expires_month, members, points from liability_by_expiry where program = 'auto';
+select program, expires_month, points from liability_by_expiry where program = 'auto';
 rollback;
 
--- Revenue is a finite number.
+-- Revenue is a finite number, and not negative.
 select pg_temp.outcomes(
     $$earn('shop', 'ann', 1, revenue => 'NaN')$$,
     $$earn('shop', 'ann', 1, revenue => 'infinity')$$,
     $$earn('shop', 'ann', 1, revenue => '-infinity')$$,
+    $$earn('shop', 'ann', 1, revenue => -0.01)$$,
+    $$import('shop', 'ann', 1, revenue => -1)$$,
+    $$earn('shop', 'ann', 1, revenue => 0)$$,
     $$earn('shop', 'ann', 1, revenue => 0.005)$$);
 
 -- ---------- times ----------

@@ -37,7 +37,8 @@ my @questions = (
 	q{select count(*) from jifen.verify_seals()},
 	q{select program from jifen.due_programs('seal', '00:10')},
 	q{select * from jifen.preview_policy('shop', '24 months')},
-	q{select jifen.inclusion_proof('shop', '张伟')});
+	q{select jifen.inclusion_proof('shop', '张伟')},
+	q{select * from jifen.closed_period});
 
 my %postings = (
 	create_program    => q{select jifen.create_program('late')},
@@ -84,7 +85,10 @@ my %postings = (
 	run_scheduled     => q{call jifen.run_scheduled('expire', '00:10')},
 	claim_job         => q{select jifen.claim_job('expire', '00:10', 1, now())},
 	end_claim         => q{select jifen.end_claim('expire', 1, 'shop')},
-	schedule_program  => q{select jifen.schedule_program('shop', expiry => '03:00')});
+	schedule_program  => q{select jifen.schedule_program('shop', expiry => '03:00')},
+	close_period      => q{select jifen.close_period('shop', '2024-01-01')},
+	reopen_period     => q{select jifen.reopen_period('shop', null, 'late')},
+	change_period     => q{select jifen.change_period('shop', null, 'late')});
 
 # Whether there is anything to write must not matter.
 my %idle = (

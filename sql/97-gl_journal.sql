@@ -1,0 +1,168 @@
+-- gl_journal: what the points make of the issuer's books, as lines for the general ledger.
+
+create table gl_account (
+    program_id integer not null,
+    role text collate "C" not null,
+    code text not null,
+    name text,
+    primary key (program_id, role),
+    constraint gl_account_role_known check (role in ('consideration', 'contract_liability', 'points_revenue', 'opening_balance',
+        'free_points_cost', 'free_points_provision', 'free_points_used', 'funder_receivable', 'funder_prepaid', 'funder_income',
+        'partner_cost', 'partner_payable', 'commission_income', 'cash')),
+    constraint gl_account_code_length check (length(code) between 1 and 256)
+);
+
+comment on table gl_account is 'The general ledger''s accounts for what is posted to gl_journal';
+comment on column gl_account.program_id is 'Program';
+comment on column gl_account.role is 'What is posted to it';
+comment on column gl_account.code is 'The account''s code in the general ledger';
+comment on column gl_account.name is 'Its name';
+
+select pg_extension_config_dump('gl_account', '');
+
+create function set_gl_account(program text, role text, code text, name text default null) returns gl_account
+language plpgsql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    saved jifen.gl_account;
+begin
+    perform jifen.require_writable('set_gl_account()');
+    if num_nulls(set_gl_account.role, set_gl_account.code) > 0 then
+        raise exception using errcode = 'null_value_not_allowed',
+            message = 'role and code must not be null',
+            detail = 'They say which account takes what.',
+            hint = 'Only name may be null.';
+    end if;
+    if length(set_gl_account.code) not between 1 and 256 then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = case length(set_gl_account.code) when 0 then 'code must not be empty' else 'code is too long' end,
+            detail = format('It has %s characters.', length(set_gl_account.code)),
+            hint = 'An identifier has from 1 to 256 characters.';
+    end if;
+    begin
+        insert into jifen.gl_account as g (program_id, role, code, name)
+        values (jifen.program_id(set_gl_account.program), set_gl_account.role, set_gl_account.code, set_gl_account.name)
+        on conflict (program_id, role) do update set code = excluded.code, name = excluded.name
+        returning g.* into saved;
+    exception when check_violation then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = format('invalid role "%s"', set_gl_account.role),
+            detail = 'It says what is posted to the account.',
+            hint = 'Use consideration, contract_liability, points_revenue, opening_balance, free_points_cost, free_points_provision, free_points_used, funder_receivable, funder_prepaid, funder_income, partner_cost, partner_payable, commission_income or cash.';
+    end;
+    return saved;
+end
+$$;
+
+comment on function set_gl_account(text, text, text, text) is
+    'Sets the account of the general ledger to which gl_journal posts what has the role, of all days, and returns it. Raises JF002, 22004, 22023 also for a role that there is not, 25006. Locks the role''s row';
+
+revoke all on function set_gl_account(text, text, text, text) from public;
+
+-- Each row is an amount from one role to another: so the lines balance.
+create view gl_posting as
+select r.program, r.day, x.posting_no, null::text as party, x.debit_role, x.credit_role, sum(x.amount) as amount, x.memo, r.currency
+from revenue_by_day r
+cross join lateral (values
+    (1, 'opening_balance', 'contract_liability', r.taken_over, 'deferred consideration taken over with points'),
+    (2, 'consideration', 'contract_liability', r.consideration - r.taken_over, 'consideration allocated to points'),
+    (3, 'contract_liability', 'points_revenue', r.catch_up, 'revenue of points by a new estimate'),
+    (4, 'contract_liability', 'points_revenue', r.revenue - r.catch_up, 'revenue of points')
+) x (posting_no, debit_role, credit_role, amount, memo)
+where r.basis = 'reported' and x.amount <> 0
+group by r.program, r.day, x.posting_no, x.debit_role, x.credit_role, x.memo, r.currency
+union all
+select c.program, c.day, x.posting_no, null, x.debit_role, x.credit_role, sum(x.amount), x.memo, c.currency
+from cost_by_day c
+cross join lateral (values
+    (5, 'free_points_cost', 'free_points_provision', c.catch_up, 'cost of free points by a new estimate'),
+    (6, 'free_points_cost', 'free_points_provision', c.accrued, 'cost of free points'),
+    (7, 'free_points_provision', 'free_points_cost', c.released, 'cost of free points that will not arise'),
+    (8, 'free_points_provision', 'free_points_used', c.used, 'free points redeemed')
+) x (posting_no, debit_role, credit_role, amount, memo)
+where c.basis = 'reported' and x.amount <> 0
+group by c.program, c.day, x.posting_no, x.debit_role, x.credit_role, x.memo, c.currency
+union all
+select s.program, s.day, x.posting_no, s.party, x.debit_role, x.credit_role, x.amount, x.memo, s.currency
+from (
+    select s.program, s.day, s.kind, s.party, s.role, s.is_prepaid, s.currency,
+        s.amount - lag(s.amount, 1, 0::numeric) over party as amount,
+        s.commission - lag(s.commission, 1, 0::numeric) over party as commission
+    from (
+        select s.program, s.day, s.kind, s.party, s.role, s.is_prepaid, s.currency,
+            round(sum(sum(s.amount)) over party, coalesce(c.scale, 2)) as amount,
+            round(sum(sum(s.commission)) over party, coalesce(c.scale, 2)) as commission
+        from settlement_by_day s
+        left join currency_scale c on c.currency = s.currency
+        where s.agreement_no is not null
+        group by s.program, s.day, s.kind, s.party, s.role, s.is_prepaid, s.currency, c.scale
+        window party as (partition by s.program, s.kind, s.party, s.role, s.is_prepaid, s.currency order by s.day)
+    ) s
+    window party as (partition by s.program, s.kind, s.party, s.role, s.is_prepaid, s.currency order by s.day)
+) s
+cross join lateral (
+    select 9 as posting_no, case when s.is_prepaid then 'funder_prepaid' else 'funder_receivable' end as debit_role,
+        'funder_income' as credit_role, s.amount, 'points paid for by ' || s.party as memo
+    where s.kind = 'funder'
+    union all
+    select 10, case when s.is_prepaid then 'funder_prepaid' else 'funder_receivable' end, 'commission_income', s.commission,
+        'commission of ' || s.party
+    where s.kind = 'funder'
+    union all
+    select 11, case s.role when 'agent' then 'points_revenue' else 'partner_cost' end, 'partner_payable', s.amount,
+        case s.role when 'agent' then 'collected for ' else 'supplied by ' end || s.party
+    where s.kind = 'partner'
+    union all
+    select 12, 'partner_payable', 'commission_income', s.commission, 'commission of ' || s.party
+    where s.kind = 'partner'
+) x
+where x.amount <> 0
+union all
+select p.code, y.paid_on, 13, y.party, 'cash', 'funder_prepaid', sum(y.amount), 'paid in advance by ' || y.party, y.currency
+from prepayment y
+join program p on p.program_id = y.program_id
+group by p.code, y.paid_on, y.party, y.currency
+having sum(y.amount) <> 0;
+
+comment on view gl_posting is 'Amounts from one role of gl_account to another, by the local day on which entries are reported';
+comment on column gl_posting.program is 'Program';
+comment on column gl_posting.day is 'Local day';
+comment on column gl_posting.posting_no is 'Kind of the posting: the order within a day';
+comment on column gl_posting.party is 'Funder or partner, where it concerns one';
+comment on column gl_posting.debit_role is 'Role that is debited; credited where amount is below zero';
+comment on column gl_posting.credit_role is 'Role that is credited; debited where amount is below zero';
+comment on column gl_posting.amount is 'Money, rounded so that the amounts of all days sum to the rounded total';
+comment on column gl_posting.memo is 'What it is';
+comment on column gl_posting.currency is 'Currency of amount';
+
+create view gl_journal as
+select l.program, l.day,
+    row_number() over (partition by l.program, l.day order by l.posting_no, l.party collate "C", l.currency, l.debit_role, l.side)
+        as line_no,
+    coalesce(a.code, l.role) as account, l.role, a.name,
+    l.debit, l.credit, l.memo, l.party, l.currency
+from (
+    select g.program, g.day, g.posting_no, g.party, g.currency, g.memo, g.debit_role, s.side, s.role, s.debit, s.credit
+    from gl_posting g
+    cross join lateral (values
+        (1, case when g.amount > 0 then g.debit_role else g.credit_role end, abs(g.amount), null::numeric),
+        (2, case when g.amount > 0 then g.credit_role else g.debit_role end, null, abs(g.amount))
+    ) s (side, role, debit, credit)
+) l
+join program p on p.code = l.program
+left join gl_account a on a.program_id = p.program_id and a.role = l.role;
+
+comment on view gl_journal is 'Lines for the general ledger, by program and the local day on which entries are reported: debits and credits of a day are equal in each currency';
+comment on column gl_journal.program is 'Program';
+comment on column gl_journal.day is 'Local day: when it happened, or else, of a closed period, when the next one began';
+comment on column gl_journal.line_no is 'Number of the line within the day, from 1';
+comment on column gl_journal.account is 'Code of the account, by set_gl_account(); the role where none is set';
+comment on column gl_journal.role is 'What is posted to the account';
+comment on column gl_journal.name is 'Name of the account';
+comment on column gl_journal.debit is 'Money debited; null on a line that is credited';
+comment on column gl_journal.credit is 'Money credited; null on a line that is debited';
+comment on column gl_journal.memo is 'What it is';
+comment on column gl_journal.party is 'Funder or partner, where it concerns one';
+comment on column gl_journal.currency is 'Currency of the money';
