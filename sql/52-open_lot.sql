@@ -73,7 +73,7 @@ comment on column open_lot.program_id is 'Program of the account';
 comment on column open_lot.seq is 'Entry of the credit';
 comment on column open_lot.available_at is 'From when the lot can be spent';
 comment on column open_lot.remaining is 'Points left';
-comment on column open_lot.expires_at is 'When its points are to lapse if the member does nothing, infinity for never';
+comment on column open_lot.expires_at is 'When its points are to lapse if the member does nothing, infinity for never; of a lot that an overdue hold took from and that counts inactivity, by the latest activity alone';
 comment on column open_lot.lapses_at is 'When they do lapse: later than expires_at for want of a notice; infinity while none is on record';
 comment on column open_lot.notice_days is 'Days for which a notice must have been on record; null: none is needed';
 comment on column open_lot.noticed_at is 'From when the days of the first notice are counted; null: there is none';

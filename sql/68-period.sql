@@ -39,33 +39,56 @@ comment on column closed_period.posted_until is 'And an earlier one than this';
 
 -- Postings in flight have read the program's rules: the lock waits for them to
 -- end and lets others begin to read them only once the change is committed. So
--- whatever has an earlier posted_at than changed_at is committed by then.
-create function change_period(program text, closed_until timestamptz, reason text) returns period_change
+-- whatever has an earlier posted_at than changed_at is committed by then, and
+-- seen by a statement that begins after the lock was taken.
+create function lock_periods(program text) returns program
 language plpgsql volatile parallel unsafe
 set search_path = jifen, pg_temp
 as $$
 declare
     own jifen.program;
+begin
+    perform jifen.require_writable('lock_periods()');
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception using errcode = 'active_sql_transaction',
+            message = 'periods are closed and opened in READ COMMITTED only',
+            detail = format('The transaction is %s: it would not see what was posted since it began.',
+                upper(current_setting('transaction_isolation'))),
+            hint = 'Begin it with ISOLATION LEVEL READ COMMITTED.';
+    end if;
+    lock table jifen.program in exclusive mode;
+    select p.* into own from jifen.program p where p.code = lock_periods.program;
+    if not found then
+        perform jifen.program_id(lock_periods.program);
+    end if;
+    return own;
+end
+$$;
+
+comment on function lock_periods(text) is
+    'Returns the program, its periods locked: waits for postings in flight and holds off others, of all programs, until the end of the transaction. Raises JF002; 25001 in another isolation level than READ COMMITTED';
+
+create function change_period(own program, until timestamptz, reason text) returns period_change
+language plpgsql volatile parallel unsafe
+set search_path = jifen, pg_temp
+as $$
+declare
     change jifen.period_change;
 begin
-    lock table jifen.program in exclusive mode;
-    select p.* into own from jifen.program p where p.code = change_period.program;
     update jifen.program p
-    set closed_until = change_period.closed_until,
-        booked_from = greatest(clock_timestamp(), own.booked_from + interval '1 microsecond')
+    set closed_until = until, booked_from = greatest(clock_timestamp(), own.booked_from + interval '1 microsecond')
     where p.program_id = own.program_id
     returning p.booked_from into change.changed_at;
     insert into jifen.period_change (program_id, change_no, changed_at, closed_until, reason, actor)
-    select own.program_id, coalesce(max(c.change_no), 0) + 1, change.changed_at, change_period.closed_until, change_period.reason,
-        jifen.actor()
+    select own.program_id, coalesce(max(c.change_no), 0) + 1, change.changed_at, until, change_period.reason, jifen.actor()
     from jifen.period_change c where c.program_id = own.program_id
     returning * into change;
     return change;
 end
 $$;
 
-comment on function change_period(text, timestamptz, text) is
-    'Makes the change and records it; what close_period() and reopen_period() share';
+comment on function change_period(program, timestamptz, text) is
+    'Makes the change and records it, of a program with its periods locked; what close_period() and reopen_period() share. Entries posted from then on have its changed_at or a later posted_at';
 
 create function close_period(program text, until timestamptz, reason text default null) returns period_change
 language plpgsql volatile parallel unsafe security definer
@@ -75,24 +98,29 @@ declare
     own jifen.program;
 begin
     perform jifen.require_writable('close_period()');
-    lock table jifen.program in exclusive mode;
-    select p.* into own from jifen.program p where p.program_id = jifen.program_id(close_period.program);
     if until is null then
         raise exception using errcode = 'null_value_not_allowed',
             message = 'until must not be null',
             detail = 'It says before which business time the books are closed.',
             hint = 'Give the instant at which the period ends, such as the first of the next month, 0:00.';
     end if;
-    if not isfinite(until) or until > clock_timestamp() then
+    if not isfinite(until) then
         raise exception using errcode = 'invalid_parameter_value',
-            message = 'until must have come',
+            message = 'until must be finite',
+            detail = format('It is %s.', until),
+            hint = 'Give the instant at which the period ends, such as the first of the next month, 0:00.';
+    end if;
+    own := jifen.lock_periods(close_period.program);
+    if until > clock_timestamp() then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'until has not come yet',
             detail = format('It is %s.', until),
             hint = 'A period is closed once it is over.';
     end if;
     if until <= own.closed_until then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'period is closed already',
-            detail = format('The books of program "%s" are closed until %s.', own.code, own.closed_until),
+            detail = format('The books of program "%s" are closed until %s, and until is %s.', own.code, own.closed_until, until),
             hint = 'Give a later instant; reopen_period() opens the books again.';
     end if;
     if exists (select from jifen.hold h where h.program_id = own.program_id and h.until < close_period.until) then
@@ -101,23 +129,28 @@ begin
             detail = format('Program "%s" has holds whose deadline was before %s.', own.code, until),
             hint = format('Run first: call run_release(%L);', own.code);
     end if;
+    -- open_lot counts what overdue holds will give back, too; what they have not
+    -- given back yet is not in lot and cannot be booked as lapsed in the period.
     if exists (select from jifen.lot l
             where l.program_id = own.program_id and l.rule_no is null and l.expires_at < close_period.until)
         or exists (select from jifen.account a
-            cross join lateral (select from jifen.open_lot l
-                where l.account_id = a.account_id and l.lapses_at < close_period.until limit 1) l
+            cross join lateral (
+                select from jifen.open_lot o
+                join jifen.lot l on l.account_id = o.account_id and l.seq = o.seq
+                where o.account_id = a.account_id and o.lapses_at < close_period.until
+                limit 1) l
             where a.program_id = own.program_id and a.due_at < close_period.until) then
         raise exception using errcode = 'object_not_in_prerequisite_state',
             message = 'lapsed points of the period are not booked',
             detail = format('Program "%s" has lots that lapsed before %s.', own.code, until),
             hint = format('Run first: call run_expiry(%L);', own.code);
     end if;
-    return jifen.change_period(own.code, until, reason);
+    return jifen.change_period(own, until, reason);
 end
 $$;
 
 comment on function close_period(text, timestamptz, text) is
-    'Closes the program''s books of what happened before until, and returns the change. Later postings with an event_at in it are refused (JF008) or, with late_postings ''book'', count in the open period. Entries that follow from others, such as an expiry undone, are never refused and count there. Raises JF002; 55000 while lapsed points or overdue holds of the period are not booked; 22004, 22023, 25006. Locks the table program against postings: waits for those in flight and holds off others, of all programs, until the end of the transaction';
+    'Closes the program''s books of what happened before until, and returns the change. Later postings with an event_at in it are refused (JF008) or, with late_postings ''book'', count in the open period. Entries that follow from others, such as an expiry undone, are never refused and count there. Raises JF002; 55000 while lapsed points or overdue holds of the period are not booked; 25001 in another isolation level than READ COMMITTED; 22004, 22023, 25006. Locks the table program against postings: waits for those in flight and holds off others, of all programs, until the end of the transaction';
 
 create function reopen_period(program text, until timestamptz, reason text) returns period_change
 language plpgsql volatile parallel unsafe security definer
@@ -128,22 +161,28 @@ declare
 begin
     perform jifen.require_writable('reopen_period()');
     perform jifen.require_reason(reason, 'Say why the books are opened again.');
-    lock table jifen.program in exclusive mode;
-    select p.* into own from jifen.program p where p.program_id = jifen.program_id(reopen_period.program);
-    if own.closed_until is null or not isfinite(until) or until >= own.closed_until then
+    if not isfinite(until) then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'until must be finite',
+            detail = format('It is %s.', until),
+            hint = 'Give an instant, or null to open everything.';
+    end if;
+    own := jifen.lock_periods(reopen_period.program);
+    if own.closed_until is null or until >= own.closed_until then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'period is open already',
             detail = case when own.closed_until is null then format('No books of program "%s" are closed.', own.code)
                 else format('The books of program "%s" are closed until %s, and until is %s.', own.code, own.closed_until, until) end,
             hint = 'Give an earlier instant, or null to open everything.';
     end if;
-    return jifen.change_period(own.code, until, reason);
+    return jifen.change_period(own, until, reason);
 end
 $$;
 
 comment on function reopen_period(text, timestamptz, text) is
-    'Opens the program''s books of what happened since until, null: all, for a reason that must be stated, and returns the change. What was booked late meanwhile stays in the period that was open then. Raises JF002, 22004, 22023, 25006. Locks as close_period() does';
+    'Opens the program''s books of what happened since until, null: all, for a reason that must be stated, and returns the change. What was booked late meanwhile stays in the period that was open then. Raises JF002, 22004, 22023, 25001, 25006. Locks as close_period() does';
 
-revoke all on function change_period(text, timestamptz, text) from public;
+revoke all on function lock_periods(text) from public;
+revoke all on function change_period(program, timestamptz, text) from public;
 revoke all on function close_period(text, timestamptz, text) from public;
 revoke all on function reopen_period(text, timestamptz, text) from public;

@@ -762,38 +762,50 @@ comment on function add_to_summaries(timestamptz, timestamptz) is
 -- From its commit on, no posting that has not begun to post by then books at an
 -- earlier time: postings read booked_from once they hold their lock on the
 -- table. A program that another session is about to change is left as it is.
+-- Nobody announces while another session finds out how far it can go.
 create function announce_summary() returns void
-language sql volatile parallel unsafe security definer
+language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
-    update jifen.program p
-    set booked_from = greatest(p.booked_from, clock_timestamp())
-    where p.program_id in (select o.program_id from jifen.program o for no key update skip locked)
+begin
+    -- Before the row, as a closing beside another time zone takes them.
+    lock table jifen.program in row exclusive mode;
+    perform from jifen.summary_state s for update skip locked;
+    if found then
+        update jifen.program p
+        set booked_from = greatest(p.booked_from, clock_timestamp())
+        where p.program_id in (select o.program_id from jifen.program o for no key update skip locked);
+    end if;
+end
 $$;
 
 comment on function announce_summary() is
-    'Has what is posted from now on booked from now on. The first half of run_summary(), to be committed before the other. Locks the rows of program against changes of rules';
+    'Has what is posted from now on booked from now on; does nothing while another session summarises. The first half of run_summary(), to be committed before the other. Locks the row of summary_state, and those of program against changes of rules';
 
--- How far is all that is booked committed, for good? Three readings, one after
+-- How far is all that is booked committed, for good? Four readings, one after
 -- the other, tell it; each entry E of a transaction T is in one of these cases.
 --
 --   the sessions     who is in a transaction, and since when
 --   the locks        who holds the lock on program that T takes before it posts
---   the summaries    on a snapshot taken after both
+--   the programs     what was announced: booked_from
+--   the entries      on a snapshot taken after all of these
 --
--- T held no lock at the second reading, and ended before it: E is in the
+-- T held no lock when the locks were read, and ended before that: E is in the
 -- snapshot, for a transaction's changes are seen before its locks are gone.
 --
--- T held no lock at the second reading, and took it later: announce_summary()
--- was committed before, so E is booked at its booked_from or later. In a program
--- that was created too late to be announced to, booked_from is the time of that,
--- which is later, or else the creator held a lock itself.
+-- T held no lock when the locks were read, and took it later: it read booked_from
+-- as announced, and E is booked then or later. Nobody has announced again since,
+-- for that takes the row of summary_state. close_period() and reopen_period()
+-- may have raised it for their program; they wait for T to end, so that E is in
+-- the snapshot as well as they are. A program that was created too late to be
+-- announced to has its booked_from of that, which is later than what was
+-- announced, or it is among the programs read, or its creator held a lock.
 --
--- T held the lock, and was in its transaction at the first reading: E is booked
--- when that began or later.
+-- T held the lock, and was in its transaction when the sessions were read: E is
+-- booked when that began or later.
 --
--- T held the lock, and its transaction began after the first reading: it took
--- the lock later still, and read what was announced.
+-- T held the lock, and its transaction began after the sessions were read: it
+-- took the lock later still, and read what was announced.
 --
 -- So the least of booked_from and of the beginnings of those transactions is a
 -- time before which all that is booked, and all that ever will be, is in the
@@ -842,7 +854,7 @@ begin
         and (l.relation = 'jifen.program'::regclass and l.mode in ('RowShareLock', 'RowExclusiveLock')
             or l.relation = 'jifen.entry'::regclass and l.mode = 'RowExclusiveLock');
 
-    -- A session that is idle at the first reading, or not there, began later.
+    -- A session that was idle then, or not there, began later.
     select h.pid, s.xact_start, s.xact_start is null as is_unknown into first
     from unnest(holders) h (pid)
     join unnest(seen_pids, seen_starts, seen_states) s (pid, xact_start, state) on s.pid = h.pid
@@ -884,6 +896,7 @@ language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
 begin
+    perform jifen.require_writable('index_new_entries()');
     lock table jifen.entry in share update exclusive mode nowait;
     perform brin_summarize_new_values('jifen.entry_posted');
 exception when lock_not_available then

@@ -103,9 +103,11 @@ as $$
 begin
 return query
 with scope as (
-    select account_id from account
-    where (own_program is null or program_id = own_program)
-        and (own_account is null or account_id = own_account)
+    select a.account_id, p.created_at
+    from account a
+    left join program p on p.program_id = a.program_id
+    where (own_program is null or a.program_id = own_program)
+        and (own_account is null or a.account_id = own_account)
 ),
 -- What an entry of each kind changes, by sign; whether it has a lot of its
 -- own; which way it moves points of lots (1: takes, -1: gives back); and what
@@ -141,7 +143,8 @@ moved as (
 ),
 journal as (
     select e.account_id, e.seq, e.kind, e.amount::bigint, e.held::bigint, e.debt::bigint, e.balance::bigint,
-        e.event_at, e.available_at, e.expires_at, e.until, e.issued_at, e.rule_no, e.debt_seq, e.idempotency_key,
+        e.event_at, e.posted_at, e.available_at, e.expires_at, e.until, e.issued_at, e.rule_no, e.debt_seq, e.idempotency_key,
+        e.source, e.funder, e.partner, e.revenue, s.created_at,
         coalesce(e.reverses_seq, e.hold_seq, e.debt_seq) as refers_to,
         concat_ws(', ', case when e.reverses_seq is not null and e.kind <> 'extend' then 'reverses_seq' end,
             case when e.hold_seq is not null then 'hold_seq' end,
@@ -211,6 +214,24 @@ where case when kind in ('transfer_in', 'extend') then (issued_at <= event_at) i
     when kind = 'import' then issued_at > event_at
     else issued_at is not null end
 union all
+select account_id, seq, 'what is issued has a source and a funder, what is spent a source and a partner, and nothing else',
+    concat_ws(', ', case when has_lot then 'source, funder' when kind in ('redeem', 'capture') then 'source, partner'
+        when kind = 'adjust' then 'source' else 'none' end),
+    concat_ws(', ', case when source is not null then 'source' end, case when funder is not null then 'funder' end,
+        case when partner is not null then 'partner' end)
+from formed
+where has_form and (funder is not null and not has_lot or partner is not null and kind not in ('redeem', 'capture')
+    or source is not null and not (has_lot or kind in ('redeem', 'capture', 'adjust')))
+union all
+select account_id, seq, 'what is issued has a revenue of no less than 0, a reversal of no more, and no other entry any',
+    case when kind = 'reverse' then 'at most 0' when has_lot and kind <> 'adjust' then 'at least 0' else 'none' end, revenue::text
+from formed
+where has_form and revenue is not null
+    and case when kind = 'reverse' then revenue <= 0 else has_lot and kind <> 'adjust' and revenue >= 0 end is not true
+union all
+select account_id, seq, 'an entry is posted since its program was created', format('posted_at >= %s', created_at), posted_at::text
+from journal where posted_at < created_at
+union all
 select account_id, seq, 'an entry names what its kind does', form_names, names
 from formed where names <> form_names
 union all
@@ -267,12 +288,13 @@ from (
 where own_program is null and own_account is null
     and not exists (select from account a where a.account_id = o.account_id)
 union all
-select o.account_id, null, 'every account, tier, rule and extension has its program', 'a program', o.what
+select o.account_id, null, 'every account, tier, rule, extension and closing has its program', 'a program', o.what
 from (
     select account_id, program_id, 'an account' as what from account
     union all select null, program_id, 'tier ' || code from tier
     union all select null, program_id, 'rule ' || rule_no from expiry_rule
     union all select null, program_id, 'extension ' || extension_id from extension
+    union all select null, program_id, 'closing ' || change_no from period_change
 ) o
 where own_program is null and own_account is null
     and not exists (select from program p where p.program_id = o.program_id)
@@ -295,6 +317,26 @@ where own_account is null and (own_program is null or p.program_id = own_program
     and (p.rule_no, p.time_zone, p.expiry::text, p.activity, p.notice_days)
         is distinct from (r.rule_no, r.time_zone, r.expiry::text, r.activity, r.notice_days)
 union all
+select null, null, 'a program''s closings are numbered without gaps, each later than the one before',
+    format('program %s: closing %s, after %s', program_id, place, changed_before), format('closing %s, %s', change_no, changed_at)
+from (
+    select program_id, change_no, changed_at, row_number() over in_order as place, lag(changed_at) over in_order as changed_before
+    from period_change
+    where own_account is null and (own_program is null or program_id = own_program)
+    window in_order as (partition by program_id order by change_no)
+) c
+where change_no <> place or changed_at <= changed_before
+union all
+select null, null, 'a program''s books are closed as its latest closing says, and go on since then',
+    format('program %s: closed until %s, booked from %s', p.program_id, c.closed_until, c.changed_at),
+    format('closed until %s, booked from %s', p.closed_until, p.booked_from)
+from program p
+left join (
+    select distinct on (program_id) program_id, closed_until, changed_at from period_change order by program_id, change_no desc
+) c on c.program_id = p.program_id
+where own_account is null and (own_program is null or p.program_id = own_program)
+    and (p.closed_until is distinct from c.closed_until or p.booked_from < c.changed_at)
+union all
 select null, null, 'an extension is of as many lots and points as its entries',
     format('extension %s: %s lots, %s points', extension_id, coalesce(e.lots, 0), coalesce(e.points, 0)),
     format('%s lots, %s points', coalesce(x.lots, 0), coalesce(x.points, 0))
@@ -316,7 +358,7 @@ where (coalesce(x.lots, 0), coalesce(x.points, 0)) <> (coalesce(e.lots, 0), coal
 union all
 select null, null, 'what is written once refuses changes', 'trigger refuse_change always enabled',
     format('table %s', wanted.name)
-from (values ('entry'), ('allocation'), ('expiry_rule'), ('notice'), ('notice_lot')) wanted (name)
+from (values ('entry'), ('allocation'), ('expiry_rule'), ('notice'), ('notice_lot'), ('period_change'), ('agreement'), ('prepayment'), ('redemption_estimate')) wanted (name)
 where not exists (
     select from pg_trigger t
     where t.tgrelid = format('jifen.%I', wanted.name)::regclass
@@ -325,7 +367,7 @@ end
 $$;
 
 comment on function breaches_of_tables(integer, bigint) is
-    'Breaches of the tables: rows that belong to none, rules and extensions that are not as they were made, and disabled guards; by numbers of program and account, null: all';
+    'Breaches of the tables: rows that belong to none, rules, closings and extensions that are not as they were made, and disabled guards; by numbers of program and account, null: all';
 
 revoke all on function breaches_of_accounts(integer, bigint) from public;
 revoke all on function breaches_of_journal(integer, bigint) from public;

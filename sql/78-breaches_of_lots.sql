@@ -16,7 +16,7 @@ with scope as (
 ),
 journal as (
     select e.account_id, e.seq, e.kind, e.amount::bigint, e.event_at, e.available_at, e.expires_at, e.issued_at,
-        e.until, e.source, e.rule_no, e.expiry, e.reverses_seq, s.program_id,
+        e.until, e.source, e.funder, e.revenue, e.rule_no, e.expiry, e.reverses_seq, s.program_id,
         e.kind in ('earn', 'import', 'transfer_in', 'extend')
             or e.kind = 'adjust' and e.amount > 0 and e.debt_seq is null as has_lot
     from entry e join scope s on s.account_id = e.account_id
@@ -48,7 +48,7 @@ credit as (
 ),
 open_lot as (
     select l.account_id, l.seq, l.expires_at, l.available_at, l.remaining::bigint, l.program_id, l.rule_no,
-        l.counts_from, l.expiry::text
+        l.counts_from, l.expiry::text, l.pending_until
     from lot l join scope s on s.account_id = l.account_id
     where own_account is null or l.account_id = own_account
 )
@@ -74,6 +74,11 @@ join credit c on c.account_id = l.account_id and c.seq = l.seq
 where (c.available_at, c.expires_at, c.program_id, c.rule_no, c.counts_from, c.expiry)
     is distinct from (l.available_at, l.expires_at, l.program_id, l.rule_no, l.counts_from, l.expiry)
 union all
+-- What came to be available while the row was written was not pending, whenever this transaction began.
+select account_id, seq, 'a lot says until when it is pending', available_at::text, pending_until::text
+from open_lot
+where pending_until <> available_at or pending_until is null and available_at > clock_timestamp()
+union all
 select account_id, seq, 'a credit whose expiry can move keeps to a rule of its program, and no other', 'a rule', coalesce(rule_no::text, 'none')
 from credit where not keeps_rule
 union all
@@ -89,16 +94,27 @@ from (
 where left_then < 0
 group by account_id, lot_seq
 union all
-select j.account_id, j.seq, 'an extension is of one lot, to lapse later, as it was issued and by its source',
-    format('1 lot, until %s %s, expires_at > until, issued_at %s, source %s', case when c.rule_no is null then '=' else '>=' end,
-        c.expires_at, coalesce(c.issued_at, c.event_at), c.source),
-    format('%s, %s, %s, %s, %s', coalesce(x.lots, 0), j.until, j.expires_at, j.issued_at, j.source)
-from journal j
-left join extended x on x.account_id = j.account_id and x.seq = j.seq
-left join journal c on c.account_id = x.account_id and c.seq = x.lot_seq
-where j.kind = 'extend'
-    and (x.lots = 1 and (j.until = c.expires_at or j.until > c.expires_at and c.rule_no is not null) and (j.expires_at > j.until or j.reverses_seq is not null)
-        and j.issued_at = coalesce(c.issued_at, c.event_at) and j.source is not distinct from c.source) is not true;
+select j.account_id, j.seq, 'an extension is of one lot, to lapse later, and of the same origin',
+    format('1 lot, until %s %s, expires_at > until, issued_at %s, source %s, funder %s, revenue %s', case when c.rule_no is null then '=' else '>=' end,
+        c.expires_at, coalesce(c.issued_at, c.event_at), c.source, c.funder, carried.revenue),
+    format('%s, %s, %s, %s, %s, %s, %s', coalesce(j.lots, 0), j.until, j.expires_at, j.issued_at, j.source, j.funder, j.revenue)
+from (
+    select j.*, x.lots, x.lot_seq, x.amount as extended
+    from journal j
+    left join extended x on x.account_id = j.account_id and x.seq = j.seq
+    where j.kind = 'extend'
+) j
+left join (
+    select j.account_id, j.seq, j.event_at, j.issued_at, j.expires_at, j.rule_no, j.source, j.funder, j.revenue, c.amount
+    from journal j
+    join credit c on c.account_id = j.account_id and c.seq = j.seq
+) c on c.account_id = j.account_id and c.seq = j.lot_seq
+cross join lateral (
+    select round(round(c.revenue * j.extended, scale(c.revenue) + 6) / nullif(c.amount, 0), scale(c.revenue) + 6) as revenue
+) carried
+where (j.lots = 1 and (j.until = c.expires_at or j.until > c.expires_at and c.rule_no is not null) and (j.expires_at > j.until or j.reverses_seq is not null)
+        and j.issued_at = coalesce(c.issued_at, c.event_at) and j.source is not distinct from c.source
+        and j.funder is not distinct from c.funder and j.revenue is not distinct from carried.revenue) is not true;
 end
 $$;
 

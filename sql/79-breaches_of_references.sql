@@ -107,7 +107,7 @@ with scope as (
         and (own_account is null or account_id = own_account)
 ),
 journal as (
-    select e.account_id, e.seq, e.kind, e.amount::bigint, e.qualifying::bigint, e.expires_at,
+    select e.account_id, e.seq, e.kind, e.amount::bigint, e.qualifying::bigint, e.revenue, e.expires_at,
         e.reverses_seq, e.hold_seq, e.debt_seq, s.due_at is null as is_fixed
     from entry e join scope s on s.account_id = e.account_id
     where own_account is null or e.account_id = own_account
@@ -146,6 +146,21 @@ select e.account_id, e.seq, 'a credit''s qualifying is undone in proportion',
 from journal e
 join undone u on u.account_id = e.account_id and u.seq = e.seq
 where e.amount <> 0 and u.by_reverse and u.qualifying is distinct from div(-e.qualifying * u.amount, e.amount)
+union all
+-- Rounded as a whole up to each reversal, so that the last one ends at nothing.
+select account_id, seq, 'a credit''s revenue is undone in proportion', wanted::text, revenue::text
+from (
+    select r.account_id, r.seq, r.revenue, case when e.kind in ('earn', 'import') then
+        round(round(e.revenue * (r.undone - r.amount), scale(e.revenue) + 6) / nullif(e.amount, 0), scale(e.revenue))
+        - round(round(e.revenue * r.undone, scale(e.revenue) + 6) / nullif(e.amount, 0), scale(e.revenue)) end as wanted
+    from (
+        select account_id, seq, reverses_seq, revenue, -amount as amount,
+            -sum(amount) over (partition by account_id, reverses_seq order by seq) as undone
+        from journal where kind = 'reverse'
+    ) r
+    left join journal e on e.account_id = r.account_id and e.seq = r.reverses_seq
+) r
+where revenue is distinct from wanted
 union all
 select account_id, seq, 'no more is given back to a lot than was taken from it',
     format('lot %s: at most %s', lot_seq, taken), given_back::text
@@ -196,7 +211,7 @@ with scope as (
 ),
 journal as not materialized (
     select e.account_id, e.seq, e.kind, e.amount::bigint, e.event_at, e.available_at, e.expires_at, e.issued_at, e.source,
-        e.rule_no, e.reverses_seq, e.counter_account_id, e.counter_seq
+        e.funder, e.revenue, e.rule_no, e.reverses_seq, e.counter_account_id, e.counter_seq
     from entry e join scope s on s.account_id = e.account_id
     where own_account is null or e.account_id = any (parties)
 ),
@@ -207,18 +222,27 @@ move as not materialized (
     select x.account_id, x.seq, x.lot_seq, x.amount::bigint from allocation x
     where own_account is null or x.account_id = any (parties)
 ),
+-- An extend entry's own lot is what it takes of another.
+extended as (
+    select x.account_id, x.seq, sum(x.amount) as amount
+    from journal j join move x on x.account_id = j.account_id and x.seq = j.seq
+    where j.kind = 'extend'
+    group by x.account_id, x.seq
+),
 undoing as (
     select j.account_id, j.seq, j.amount, h.kind as of_kind, h.seq as of_seq
     from half h join journal j on j.account_id = h.account_id and j.reverses_seq = h.seq
     where j.kind = 'reverse'
 ),
 given as (
-    select o.account_id, o.seq, o.counter_account_id, o.counter_seq, x.amount, o.event_at, c.expires_at, c.rule_no, c.source,
+    select o.account_id, o.seq, o.counter_account_id, o.counter_seq, x.amount, o.event_at, c.expires_at, c.rule_no, c.source, c.funder,
+        round(round(c.revenue * x.amount, scale(c.revenue) + 6) / nullif(coalesce(t.amount, c.amount), 0), scale(c.revenue) + 6) as revenue,
         coalesce(c.issued_at, c.event_at) as issued_at, coalesce(u.amount, 0) as undone,
         row_number() over (partition by o.account_id, o.seq order by c.expires_at, x.lot_seq) as place
     from half o
     join move x on x.account_id = o.account_id and x.seq = o.seq
     left join journal c on c.account_id = x.account_id and c.seq = x.lot_seq
+    left join extended t on t.account_id = c.account_id and t.seq = c.seq
     left join (
         select u.account_id, u.of_seq, x.lot_seq, -sum(x.amount) as amount
         from undoing u join move x on x.account_id = u.account_id and x.seq = u.seq
@@ -240,13 +264,14 @@ received as (
 part as (
     select case when r.account_id = own_account or g.account_id is null then r.account_id else g.account_id end as account_id,
         case when r.account_id = own_account or g.account_id is null then r.seq else g.seq end as seq,
-        (g.amount, g.event_at, g.event_at, case when g.rule_no is null then g.expires_at end, g.rule_no, g.issued_at, g.source)
+        (g.amount, g.event_at, g.event_at, case when g.rule_no is null then g.expires_at end, g.rule_no, g.issued_at, g.source,
+                g.funder, g.revenue)
             is distinct from (r.amount, r.event_at, r.available_at, case when r.rule_no is null then r.expires_at end, r.rule_no,
-                r.issued_at, r.source) or g.expires_at > r.expires_at as differs,
+                r.issued_at, r.source, r.funder, r.revenue) or g.expires_at > r.expires_at as differs,
         case when g.account_id is null then 'none'
-            else concat_ws(', ', g.amount, g.event_at, g.expires_at, g.rule_no, g.issued_at, g.source) end as given,
+            else concat_ws(', ', g.amount, g.event_at, g.expires_at, g.rule_no, g.issued_at, g.source, g.funder, g.revenue) end as given,
         case when r.account_id is null then 'none'
-            else concat_ws(', ', r.amount, r.event_at, r.expires_at, r.rule_no, r.issued_at, r.source) end as received,
+            else concat_ws(', ', r.amount, r.event_at, r.expires_at, r.rule_no, r.issued_at, r.source, r.funder, r.revenue) end as received,
         coalesce(g.undone, 0) as given_undone, coalesce(r.undone, 0) as received_undone,
         g.place, r.seq as received_seq, g.counter_seq
     from given g

@@ -128,7 +128,8 @@ typedef struct JifenLot
 	PointAmount given;			/* net gain since step, see book.c */
 	int64		step;
 	TimestampTz credited_at;	/* event_at of the credit; only with history */
-	PointAmount size;			/* what was credited; only with history or origin */
+	PointAmount size;			/* what was credited; only with history or
+								 * origin */
 	bool		has_origin;		/* size and the next four are loaded */
 	TimestampTz issued_at;		/* when its points were issued first */
 	Datum		source;			/* of the credit, 0: null */

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 
 sys.dont_write_bytecode = True
 
+import reports
 import sessions
 from check import Checker
 from clocks import check_expiry, check_windows
@@ -37,7 +38,7 @@ AGREEMENTS = [
     'status changes', 'a call cut short is done or not', 'balance()', 'balance() as known before', 'expiring()',
     'statement()', 'tier_for()', 'tier_status()', 'tier windows', 'readings refused', 'points by day, kind and source',
     'points owed', 'day_flow', 'pending_flow', 'cohort_flow', 'roll_forward_by_day', 'liability', 'liability_at()',
-    'liability_by_expiry', 'reports foot', 'reconcile() finds nothing', 'invariants by SQL',
+    'liability_by_expiry', 'reports foot', 'without summaries', 'reconcile() finds nothing', 'invariants by SQL',
     'sessions: refused as one alone would be', 'sessions: every entry stems from one call that succeeded',
     'sessions: booked when it was made or later', 'sessions: summaries and closings end well',
     'sessions: one order explains all accounts', 'sessions: the model writes as many entries',
@@ -90,6 +91,8 @@ def run(options, world, history):
             op = Operation(verb, 'any', {'program': None, 'as_of': world.now})
             world.play(Script('any', [('call', [op])]))
     checker.check(generator.codes + [sessions.PROGRAM] * bool(world.database))
+    if world.database:
+        reports.check_without_summaries(world)
     for code in set(generator.codes) - generator.single - world.parted:
         for member in world.ledger.programs[code].accounts:
             world.agree('jobs change no answer',

@@ -153,9 +153,9 @@ class Bookkeeper(threading.Thread):
     def run(self):
         r = self.random
         with self.connection.cursor() as cursor:
-            while not self.stopped.wait(0.02):
+            while not self.stopped.wait(0.005):
                 try:
-                    if r.random() < 0.5:
+                    if r.random() < 0.7:
                         cursor.execute('call jifen.run_summary()')
                         self.summaries += 1
                     elif r.random() < 0.7:

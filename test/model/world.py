@@ -25,7 +25,6 @@ class World:
         self.labels = {}            # (program, member, label) → seq
         self.names = {}             # (program, member, seq) → label
         self.deadlines = {}         # number → instant
-        self.known = ()             # instants as of which it is asked what was known
         self.parted = set()         # programs whose twins fell on either side of a deadline
         self.agreed = Counter()
         self.outcomes = Counter()   # of calls, by SQLSTATE

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(113);
+select plan(114);
 \ir books.psql
 \ir clocks.psql
 
@@ -355,6 +355,24 @@ select is((select row(b.available, b.lapsed)::text from balance('idle', 'ann') b
 select is((select e.amount::bigint from entry e where e.account_id = account_id('idle', 'ann') and e.kind = 'expire'), -10::bigint, 'booked as such');
 do $$begin perform earn('idle', 'ann', 1, event_at => now() - interval '4 days', expiry => 'never'); end$$;
 select is((select row(b.available, b.lapsed)::text from balance('idle', 'ann') b), '(2,0)', 'and no later activity brings it back');
+
+-- ---------- who pays for the points, and what was paid ----------
+
+do $$
+begin
+    perform create_program('o', auto_open => true, expiry => '1 year'), open_account('o', 'bob');
+    perform earn('o', 'ann', 30, source => 'store', funder => 'bank', revenue => 1.00, event_at => now() - interval '10 days'),
+        redeem('o', 'ann', 10, event_at => now() - interval '9 days'), earn('o', 'ann', 5, event_at => now() - interval '8 days');
+    perform undo_extension('o', x.extension_id, 'error') from extend_expiry('o', 'why', by_interval => '1 month') x;
+    perform transfer('o', 'ann', 'bob', 10);
+    perform extend_expiry('o', 'why', by_interval => '1 month', members => '{bob}');
+end
+$$;
+select is(array(select concat_ws(' ', a.member, e.seq, e.kind, e.amount, pg_temp.took(e), e.source, e.funder, e.revenue) from entry e join account a using (account_id) join program p using (program_id)
+        where p.code = 'o' and e.expires_at is not null order by a.member, e.seq),
+    array['ann 1 earn 30 store bank 1.00', 'ann 3 earn 5', 'ann 4 extend 0 1: 20 store bank 0.66666667', 'ann 5 extend 0 3: 5', 'ann 6 extend 0 4: 20 store bank 0.66666667000000',
+        'ann 7 extend 0 5: 5', 'bob 1 transfer_in 10 store bank 0.33333333500000000000', 'bob 2 extend 0 1: 10 store bank 0.33333333500000000000000000'],
+    'an extension keeps its funder and its share of the revenue, of a lot that is itself one too');
 
 select is(pg_temp.breaches() || pg_temp.unsound(), array[]::text[], 'and all of it adds up');
 

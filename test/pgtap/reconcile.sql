@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(164);
+select plan(184);
 \ir books.psql
 
 do $$
@@ -163,7 +163,7 @@ insert into wanted values
     (13, '{"an entry of its kind has its signs"}', 'a reinstate of nothing'),
     (14, '{"an entry of its kind has its signs", "an entry refers to one before it of the right kind"}', 'a reverse of nothing'),
     (15, '{"a credit has its times, and only a credit"}', 'a credit that is available before it happens'),
-    (16, '{"a credit has its times, and only a credit"}', 'a credit that is never available'),
+    (16, '{"a credit has its times, and only a credit", "a lot says until when it is pending"}', 'a credit that is never available'),
     (17, '{"a credit has its times, and only a credit"}', 'a debit that is available'),
     (18, '{"a credit has its times, and only a credit"}', 'a reversal that lapses'),
     (19, '{"an entry''s amount is what it changes in lots, held and debt"}', 'allocations moved from one entry to another'),
@@ -203,7 +203,8 @@ from (select * from wanted order by k) wanted;
 
 create temp table line (
     whose text, seq int, kind text, amount int, held int, debt int, event_at timestamptz, expires_at timestamptz, available_at timestamptz,
-    until timestamptz, issued_at timestamptz, refers_to int, counter_seq int, qualifying int, source text, idempotency_key text
+    until timestamptz, issued_at timestamptz, refers_to int, counter_seq int, qualifying int, source text, idempotency_key text,
+    funder text, revenue numeric, partner text
 );
 -- A giver of points ...
 insert into line values
@@ -238,6 +239,12 @@ insert into line values
     ('v', 2, 'transfer_in', 30, 0, 0, '2024-01-12', '2024-03-01', '2024-01-12', null, '2024-01-01', null, 9, null, 'shop', null),
     ('v', 3, 'reverse', -10, 0, 0, '2024-02-13', null, null, null, null, 2, null, null, null, null),
     ('v', 4, 'redeem', -10, 0, 0, '2024-02-14', null, null, null, null, null, null, null, null, null);
+-- Who paid for them, and what: 100 points for 9.00, 50 for 1.00 and 8 for nothing.
+update line set funder = 'bank' where whose = 'u' and seq in (1, 18, 21) or whose = 'v' and seq = 1;
+update line l set revenue = v.revenue
+from (values ('u', 1, 9.00), ('u', 2, 1.00), ('u', 18, 0), ('u', 21, 0.000000), ('u', 15, -0.24), ('v', 1, 2.70000000), ('v', 2, 0.60000000)) v (whose, seq, revenue)
+where v.whose = l.whose and v.seq = l.seq;
+update line set partner = 'airline', source = 'app' where whose = 'u' and seq = 5 or whose = 'v' and seq = 4;
 create temp table line_allocation (whose text, seq int, lot_seq int, amount int);
 insert into line_allocation values
     ('u', 4, 1, 100), ('u', 4, 2, 20), ('u', 6, 2, -20), ('u', 6, 1, -30), ('u', 7, 1, 10), ('u', 8, 1, -10),
@@ -253,13 +260,13 @@ declare
     id jsonb := jsonb_build_object('u', (open_account('q', giver)).account_id, 'v', (open_account('q', receiver)).account_id);
 begin
     insert into entry (account_id, seq, kind, amount, held, debt, balance, event_at, posted_at, expires_at, available_at, until, issued_at,
-        reverses_seq, hold_seq, debt_seq, counter_account_id, counter_seq, qualifying, source, idempotency_key, actor, hash)
+        reverses_seq, hold_seq, debt_seq, counter_account_id, counter_seq, qualifying, source, idempotency_key, funder, revenue, partner, actor, hash)
     select (id -> whose)::bigint, seq, kind, amount, held, debt, sum(amount) over (partition by whose order by seq), event_at, now(),
         expires_at, available_at, until, issued_at,
         case when kind in ('reverse', 'reinstate') then refers_to end, case when kind in ('capture', 'release') then refers_to end,
         case when kind in ('repay', 'adjust') then refers_to end,
         case when counter_seq is not null then (id -> translate(whose, 'uv', 'vu'))::bigint end, counter_seq,
-        qualifying, source, idempotency_key, 'test', ''
+        qualifying, source, idempotency_key, funder, revenue, partner, 'test', ''
     from line;
     insert into allocation select (id -> whose)::bigint, seq, lot_seq, amount from line_allocation;
     insert into hold select a.account_id, 22, '2999-01-01', 5, a.program_id from account a where a.account_id = (id -> 'u')::bigint;
@@ -322,7 +329,7 @@ insert into tampering (changes, what, invariants) values
         '{"points that stem from earlier ones keep when those were issued, and no others"}'),
     ('update entry set issued_at = null where account_id = $1 and seq = 21', 'an extension of no issue',
         '{"points that stem from earlier ones keep when those were issued, and no others",
-            "an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+            "an extension is of one lot, to lapse later, and of the same origin"}'),
     ('update entry set issued_at = ''2024-01-01 00:00:01'' where account_id = $1 and seq = 1', 'an import before it was issued',
         '{"points that stem from earlier ones keep when those were issued, and no others",
             "each lot that a transfer takes is received as it is"}'),
@@ -343,7 +350,7 @@ insert into tampering (changes, what, invariants) values
             "no more is given back to a lot than was taken from it", "what was taken last is given back first"}'),
     ('update entry set reverses_seq = 16 where account_id = $1 and seq = 15', 'a reversal of what was forgiven',
         '{"an entry refers to one before it of the right kind", "no more is undone of an entry than it was",
-            "a credit''s qualifying is undone in proportion"}'),
+            "a credit''s qualifying is undone in proportion", "a credit''s revenue is undone in proportion"}'),
     ('update entry set event_at = ''2024-01-04'' where account_id = $1 and seq = 5; update account set last_capture_at = ''2024-01-04'' where account_id = $1',
         'a capture before its hold',
         '{"an entry refers to what has happened by then"}'),
@@ -351,18 +358,38 @@ insert into tampering (changes, what, invariants) values
         '{"an entry refers to what has happened by then"}'),
     ('update entry set idempotency_key = ''earn'' where account_id = $1 and seq = 3', 'a key used again',
         '{"an idempotency key is used once in an account"}'),
+    ('update entry set posted_at = ''2024-01-01'' where account_id = $1 and seq = 17', 'an entry posted before there was the program',
+        '{"an entry is posted since its program was created"}'),
+    ('update entry set funder = ''bank'' where account_id = $1 and seq = 5', 'a capture that is paid for',
+        '{"what is issued has a source and a funder, what is spent a source and a partner, and nothing else"}'),
+    ('update entry set partner = ''airline'' where account_id = $1 and seq = 3', 'an earn that somebody supplies',
+        '{"what is issued has a source and a funder, what is spent a source and a partner, and nothing else"}'),
+    ('update entry set source = ''app'' where account_id = $1 and seq = 4', 'a hold by a channel',
+        '{"what is issued has a source and a funder, what is spent a source and a partner, and nothing else"}'),
+    ('update entry set revenue = -1 where account_id = $1 and seq = 3', 'an earn for less than nothing',
+        '{"what is issued has a revenue of no less than 0, a reversal of no more, and no other entry any"}'),
+    ('update entry set revenue = 0 where account_id = $1 and seq = 17', 'a redemption for something',
+        '{"what is issued has a revenue of no less than 0, a reversal of no more, and no other entry any"}'),
+    ('update entry set revenue = 1 where account_id = $1 and seq = 10', 'goodwill for something',
+        '{"what is issued has a revenue of no less than 0, a reversal of no more, and no other entry any"}'),
 -- Lots
+    ('update lot set pending_until = ''2024-01-13'' where account_id = $2 and seq = 1', 'a lot that is pending for longer',
+        '{"a lot says until when it is pending"}'),
     ('update entry set source = ''shop'' where account_id = $1 and seq = 21', 'an extension by another source',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+        '{"an extension is of one lot, to lapse later, and of the same origin"}'),
+    ('update entry set funder = null where account_id = $1 and seq = 21', 'an extension that the issuer pays for',
+        '{"an extension is of one lot, to lapse later, and of the same origin"}'),
+    ('update entry set revenue = 0.000001 where account_id = $1 and seq = 21', 'an extension for something',
+        '{"an extension is of one lot, to lapse later, and of the same origin"}'),
     ('update entry set expires_at = ''2024-03-13'' where account_id = $1 and seq = 18', 'an extension to lapse sooner',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source", "points expire when their lot has lapsed"}'),
+        '{"an extension is of one lot, to lapse later, and of the same origin", "points expire when their lot has lapsed"}'),
     ('update entry set until = ''2024-02-06'' where account_id = $1 and seq = 21', 'an extension of what would have lapsed later',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+        '{"an extension is of one lot, to lapse later, and of the same origin"}'),
     ('delete from allocation where account_id = $1 and seq = 21', 'an extension of nothing',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source", "a lot is its credit less the allocations",
+        '{"an extension is of one lot, to lapse later, and of the same origin", "a lot is its credit less the allocations",
             "a lot is never short, by business time"}'),
     ('update allocation set amount = 7 where account_id = $1 and seq = 21; insert into allocation values ($1, 21, 3, 1)', 'an extension of two lots',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source", "a lot is its credit less the allocations",
+        '{"an extension is of one lot, to lapse later, and of the same origin", "a lot is its credit less the allocations",
             "a lot is never short, by business time"}'),
     ('update lot set remaining = remaining + case seq when 1 then 1 else -1 end where account_id = $2', 'points moved between lots received',
         '{"a lot is its credit less the allocations"}'),
@@ -419,7 +446,12 @@ insert into tampering (changes, what, invariants) values
         '{"a credit''s qualifying is undone in proportion"}'),
     ('update entry set qualifying = 1 where account_id = $2 and seq = 3', 'qualifying points of a transfer',
         '{"a credit''s qualifying is undone in proportion"}'),
+    ('update entry set revenue = -0.23 where account_id = $1 and seq = 15', 'revenue left over', '{"a credit''s revenue is undone in proportion"}'),
+    ('update entry set revenue = null where account_id = $1 and seq = 15', 'revenue that stays', '{"a credit''s revenue is undone in proportion"}'),
+    ('update entry set revenue = 0 where account_id = $1 and seq = 14', 'revenue of a redemption', '{"a credit''s revenue is undone in proportion"}'),
 -- Transfers
+    ('update entry set funder = ''bank'' where account_id = $2 and seq = 2', 'points of another funder', '{"each lot that a transfer takes is received as it is"}'),
+    ('update entry set revenue = null where account_id = $2 and seq = 2', 'points that were free', '{"each lot that a transfer takes is received as it is"}'),
     ('update entry set amount = case seq when 1 then 31 else 29 end, balance = case seq when 1 then 31 else balance::int8 end
         where account_id = $2 and seq in (1, 2);
         update lot set remaining = remaining + case seq when 1 then 1 else -1 end where account_id = $2',
@@ -485,7 +517,7 @@ insert into moving (changes, what, invariants) values
         'inactivity by no rule', '{"a credit whose expiry can move keeps to a rule of its program, and no other"}'),
     ('update entry set rule_no = 1 where account_id = $1 and seq = 2', 'a redemption by a rule', '{"a credit has its times, and only a credit"}'),
     ('update entry set until = ''2024-06-30'' where account_id = $1 and seq = 4', 'an extension of what never would have lapsed so early',
-        '{"an extension is of one lot, to lapse later, as it was issued and by its source"}'),
+        '{"an extension is of one lot, to lapse later, and of the same origin"}'),
     ('update account set last_redeem_at = ''2024-02-01'' where account_id = $1', 'an activity that does not count',
         '{"the last of each kind is the latest of the entries of the kind"}'),
     ('update account set due_at = ''2025-01-01 00:00:01'' where account_id = $1', 'an expiry that is not looked for in time', '{"no lot lapses before due_at"}'),
@@ -534,7 +566,7 @@ select is(array(select t.k || ' ' || t.what from moving t
         order by t.k), array[]::text[], 'the same of one account alone');
 select set_eq(
     $$select (regexp_matches(prosrc, '^select [^''\n]*''((?:[^'']|'''')+)''', 'gn'))[1] from pg_proc
-        where proname like 'breaches\_of\_%' and proname not in ('breaches_of_tables', 'breaches_of_notices')$$,
+        where proname like 'breaches\_of\_%' and proname not in ('breaches_of_tables', 'breaches_of_notices', 'breaches_of_summaries', 'breaches_of_behaviour')$$,
     $$select replace(unnest(invariants), '''', '''''') from tampering union select replace(unnest(invariants), '''', '''''') from wanted
         union select replace(unnest(invariants), '''', '''''') from moving$$,
     'every invariant has been broken');
@@ -570,6 +602,7 @@ select throws_ok($$select reconcile('nowhere', 'well')$$, 'JF002', 'unknown prog
 -- ---------- what programs keep of their rules, and extensions of what they did ----------
 
 alter table expiry_rule disable trigger refuse_change;
+alter table period_change disable trigger refuse_change;
 create function pg_temp.of_rules(program text) returns text[]
 language sql as $$
     select array(select concat_ws(': ', b.invariant, replace(b.expected, 'program ' || program_id(of_rules.program), 'program'), b.found) from reconcile(of_rules.program) b
@@ -579,12 +612,13 @@ do $$
 declare
     program text;
 begin
-    foreach program in array array['rules', 'none', 'first', 'latest', 'activity', 'own', 'zone', 'extended', 'points'] loop
+    foreach program in array array['rules', 'none', 'first', 'latest', 'activity', 'own', 'zone', 'extended', 'points', 'closed', 'gap', 'order', 'until', 'from'] loop
         perform create_program(program, auto_open => true);
         perform alter_program(program, expiry => '1 year inactive');
         perform alter_program(program, notice_days => 5), earn(program, 'ann', 10);
         perform extend_expiry(program, 'why', by_interval => '1 month');
         perform undo_extension(program, x.extension_id, 'why') from extend_expiry(program, 'why', until => '2999-01-01', idempotency_key => 'long') x;
+        perform close_period(program, '2024-01-01'), close_period(program, '2024-02-01');
     end loop;
 end
 $$;
@@ -610,7 +644,21 @@ select is((select regexp_replace(b, 'extension \d+', 'extension') from unnest(pg
 from (values
     (1, 'extended', 'an extension is of as many lots and points as its entries: extension: 1 lots, 10 points: 2 lots, 10 points'),
     (2, 'points', 'an extension is of as many lots and points as its entries: extension: 1 lots, 10 points: 1 lots, 11 points')) v (n, program, breach) order by n;
+update period_change set changed_at = make_timestamptz(2024, 1, change_no, 0, 0, 0);
+update period_change set change_no = 3 where program_id = program_id('gap') and change_no = 2;
+update period_change set changed_at = '2024-01-01' where program_id = program_id('order');
+update program set closed_until = '2024-01-01' where code = 'until';
+update program set booked_from = '2024-01-01 23:59' where code = 'from';
+select is(pg_temp.of_rules(program), breaches, 'program ' || program)
+from (values
+    (1, 'closed', array[]::text[]),
+    (2, 'gap', array['a program''s closings are numbered without gaps, each later than the one before: program: closing 2, after 2024-01-01 00:00:00+00: closing 3, 2024-01-02 00:00:00+00']),
+    (3, 'order', array['a program''s closings are numbered without gaps, each later than the one before: program: closing 2, after 2024-01-01 00:00:00+00: closing 2, 2024-01-01 00:00:00+00']),
+    (4, 'until', array['a program''s books are closed as its latest closing says, and go on since then: program: closed until 2024-02-01 00:00:00+00, booked from 2024-01-02 00:00:00+00: closed until 2024-01-01 00:00:00+00, booked from ' || (select booked_from from program where code = 'until')]),
+    (5, 'from', array['a program''s books are closed as its latest closing says, and go on since then: program: closed until 2024-02-01 00:00:00+00, booked from 2024-01-02 00:00:00+00: closed until 2024-02-01 00:00:00+00, booked from 2024-01-01 23:59:00+00']))
+    v (n, program, breaches) order by n;
 alter table expiry_rule enable always trigger refuse_change;
+alter table period_change enable always trigger refuse_change;
 
 -- ---------- rows of no account, and the guards ----------
 
@@ -619,6 +667,7 @@ begin
     perform create_program('lost');
     perform create_tier('lost', 'silver', 'Silver', 100);
     insert into extension (extension_id, program_id, reason, actor) select 0, program_id('lost'), 'lost', 'test';
+    perform close_period('lost', '2024-01-01');
 end
 $$;
 create temp table lost as select account_id('p', 'gone') as gone, (open_account('lost', 'member')).account_id as stray;
@@ -632,8 +681,8 @@ select is(array(select row(b.program, b.member, b.account_id = l.gone, b.found, 
     array['(,,t,"a debt",1)', '(,,t,"a hold",1)', '(,,t,"a lot",2)', '(,,t,"a status change",0)', '(,,t,"an allocation",6)', '(,,t,"an entry",10)'],
     'rows whose account is gone are found');
 select is(array(select row(b.program, b.member, b.account_id = l.stray, b.seq, b.found)::text
-        from reconcile() b, lost l where b.invariant = 'every account, tier, rule and extension has its program' order by b.found),
-    array['(,member,t,,"an account")', '(,,,,"extension 0")', '(,,,,"rule 1")', '(,,,,"tier silver")'], 'and those whose program is');
+        from reconcile() b, lost l where b.invariant = 'every account, tier, rule, extension and closing has its program' order by b.found),
+    array['(,member,t,,"an account")', '(,,,,"closing 1")', '(,,,,"extension 0")', '(,,,,"rule 1")', '(,,,,"tier silver")'], 'and those whose program is');
 select is((select count(*)::int from reconcile('p') b where b.invariant like 'every %'), 0, 'where everything is checked');
 
 create function pg_temp.guards() returns text[]

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(206);
+select plan(211);
 \ir books.psql
 
 do $$
@@ -374,6 +374,35 @@ select is(pg_temp.qualifying('third'), array[100, -33, -33, -34]::point_amount[]
 select is(pg_temp.qualifying('none'), array[0, 0]::point_amount[], 'none at all');
 select is(pg_temp.qualifying('most'), array[9223372036854775807, -9223372036854775806, -1]::point_amount[], 'as many as there can be');
 select is(pg_temp.qualifying('back'), array[10, null, null]::point_amount[], 'redeeming and its reversal do not touch them');
+
+-- ---------- revenue ----------
+
+create function pg_temp.revenue(member text) returns numeric[]
+language sql as $$
+    select array(select e.revenue from entry e where e.account_id = account_id('p', revenue.member) order by e.seq)
+$$;
+do $$
+begin
+    perform earn('p', 'rev', 3, revenue => 1.00, event_at => '2024-01-01');
+    perform reverse('p', 'rev', 1, 1, event_at => '2024-01-02') from generate_series(1, 3);
+    perform earn('p', 'rev ones', 100, revenue => 0.07, event_at => '2024-01-01');
+    perform reverse('p', 'rev ones', 1, 1, event_at => '2024-01-02') from generate_series(1, 100);
+    perform earn('p', 'rev none', 3, event_at => '2024-01-01'), earn('p', 'rev none', 3, revenue => 0, event_at => '2024-01-01');
+    perform reverse('p', 'rev none', 1, event_at => '2024-01-02'), reverse('p', 'rev none', 2, event_at => '2024-01-02');
+    perform import('p', 'rev most', 9223372036854775807, revenue => 9223372036854775807.123, event_at => '2024-01-01');
+    perform reverse('p', 'rev most', 1, 9223372036854775806, event_at => '2024-01-02');
+    perform reverse('p', 'rev most', 1, 1, event_at => '2024-01-02');
+    perform earn('p', 'rev back', 10, revenue => 5, event_at => '2024-01-01'), adjust('p', 'rev back', 10, 'why', event_at => '2024-01-01');
+    perform redeem('p', 'rev back', 10, event_at => '2024-01-02');
+    perform reverse('p', 'rev back', 3, event_at => '2024-01-03'), reverse('p', 'rev back', 2, event_at => '2024-01-03');
+end
+$$;
+select is(pg_temp.revenue('rev'), array[1.00, -0.33, -0.34, -0.33], 'is undone in proportion to all that is reversed so far, in its own digits');
+select is(array(select sum(r) from unnest(pg_temp.revenue('rev ones')) r union all select count(*) from unnest(pg_temp.revenue('rev ones')) r where r = -0.01), array[0.00, 7],
+    'in a hundred steps a cent goes now and then, and nothing remains');
+select is(pg_temp.revenue('rev none'), array[null, 0, null, 0]::numeric[], 'none, or none at all');
+select is(pg_temp.revenue('rev most'), array[9223372036854775807.123, -9223372036854775806.123, -1.000], 'of as many points as there can be');
+select is(pg_temp.revenue('rev back'), array[5, null, null, null, null]::numeric[], 'redeeming, goodwill and their reversals have none');
 
 -- ---------- a capture ----------
 

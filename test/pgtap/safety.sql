@@ -22,33 +22,36 @@ select bag_eq($$select proname::text from member_function where provolatile = 'v
         'expire_batch', 'run_expiry', 'create_tier', 'start_job_run', 'add_to_job_run', 'end_job_run', 'schedule_jobs', 'unschedule_jobs',
         'refuse_change', 'forget_member', 'seal', 'hold', 'capture', 'release', 'adjust', 'transfer', 'import', 'reverse_reference', 'lock_account',
         'post', 'release_batch', 'run_release', 'run_batches', 'run_seal', 'run_scheduled', 'claim_job', 'end_claim', 'schedule_program', 'expire_member', 'record_expiry_rule', 'reinstate', 'extend_expiry', 'undo_extension',
-        'run_extension', 'extend_batch', 'carry_out', 'set_notice_template', 'record_notice', 'record_notices', 'change_period', 'close_period', 'reopen_period'],
+        'run_extension', 'extend_batch', 'carry_out', 'set_notice_template', 'record_notice', 'record_notices', 'lock_periods', 'change_period', 'close_period', 'reopen_period',
+        'announce_summary', 'advance_summaries', 'add_to_summaries', 'drop_summaries', 'run_summary', 'index_new_entries', 'refresh_month_summaries', 'drop_month_summaries',
+        'set_agreement', 'end_agreement', 'record_prepayment', 'lock_agreements', 'record_redemption_estimate', 'set_gl_account'],
     'the functions that write, and no others, are volatile');
 select is_empty($$select oid::regprocedure from member_function where provolatile = 'v' and proparallel <> 'u'$$, 'they are parallel unsafe');
 select bag_eq($$select proname::text from member_function where provolatile = 'v' and not prosecdef$$,
     array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'schedule_jobs', 'unschedule_jobs', 'refuse_change', 'lock_account',
-        'record_expiry_rule', 'extend_batch', 'carry_out', 'change_period'],
+        'record_expiry_rule', 'extend_batch', 'carry_out', 'lock_periods', 'change_period', 'lock_agreements', 'run_summary'],
     'and write as the owner, but for the procedures that commit, the trigger function and pg_cron''s jobs, which are the caller''s, and what only those call that do');
 select is_empty($$select oid::regprocedure from member_function
         where prosecdef and not coalesce('search_path=jifen, pg_temp' = any (proconfig), false)$$,
     'whatever runs as the owner has its search_path pinned, temporary objects last');
 select bag_eq($$select f.proname::text from member_function f join pg_language l on l.oid = f.prolang
         where l.lanname in ('sql', 'plpgsql') and not coalesce('search_path=jifen, pg_temp' = any (f.proconfig), false)$$,
-    array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'posting', 'activity_at', 'last_activity_at',
-        'filled_template', 'lots_to_lapse', 'reminder_of'],
+    array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'run_summary', 'posting', 'activity_at', 'last_activity_at',
+        'filled_template', 'lots_to_lapse', 'reminder_of', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'entry_sums', 'lot_sums',
+        'history_of_changed'],
     'and so has every function in SQL, but for the procedures, since one that sets something cannot commit, and those that are expanded where they are called');
 select is_empty($$select oid::regprocedure from member_function where public_may and (prosecdef or provolatile <> 'i')$$,
     'PUBLIC may execute only what is immutable');
 select is_empty($$select oid::regprocedure from member_function where public_may
         and not (array['point_amount', 'expiry_policy']::regtype[] && (proargtypes::oid[]::regtype[] || prorettype::regtype)
             or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at',
-                'chain_ladder'))$$,
+                'chain_ladder', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'local_day', 'local_month', 'day_until', 'month_until'))$$,
     'and belongs to the two types, or to a view');
 select is_empty($$select f.oid::regprocedure from member_function f
-        where not f.public_may and exists (select from pg_depend d
+        where not f.public_may and not f.prosecdef and exists (select from pg_depend d
             join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
             where d.refclassid = 'pg_proc'::regclass and d.refobjid = f.oid)$$,
-    'so that whoever may read a view can read it');
+    'so that whoever may read a view can read it, but for what reads tables, which docs/privileges.md grants');
 select isnt_empty($$select 1 from member_function where public_may$$, 'which are of use to everyone');
 select is_empty($$select oid::regprocedure from member_function
         where proleakproof and proname !~ '^(point_amount|expiry_policy)_(eq|ne|lt|le|gt|ge|cmp|hash|hash_extended)$'$$,
@@ -56,10 +59,15 @@ select is_empty($$select oid::regprocedure from member_function
 
 -- ---------- tables, sequences and the schema ----------
 
+-- What is made anew from the journal.
+create temp table derived as
+select unnest(array['day_summary', 'program_summary', 'pending_summary', 'cohort_summary', 'vintage_summary', 'activity_summary', 'member_summary',
+    'undone_summary', 'tier_summary', 'tier_summary_rule']) as name;
 create temp view member_relation as select c.* from pg_class c where c.oid in (select pg_temp.members('pg_class'));
 select bag_eq($$select relname::text from member_relation where relkind = 'r'$$,
     array['program', 'account', 'status_change', 'entry', 'lot', 'allocation', 'hold', 'debt', 'tier', 'job_run', 'erasure', 'forgetting',
-        'seal', 'seal_head', 'program_schedule', 'job_claim', 'expiry_rule', 'extension', 'notice', 'notice_lot', 'notice_template', 'period_change'], 'the tables');
+        'seal', 'seal_head', 'program_schedule', 'job_claim', 'expiry_rule', 'extension', 'notice', 'notice_lot', 'notice_template', 'period_change',
+        'agreement', 'prepayment', 'redemption_estimate', 'gl_account', 'summary_state'] || array(select name from derived), 'the tables');
 select is_empty($$select c.oid::regclass, x.privilege_type from member_relation c, aclexplode(c.relacl) x where x.grantee = 0$$,
     'PUBLIC may nothing with tables, views and sequences');
 select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a join member_relation c on c.oid = a.attrelid, aclexplode(a.attacl) x
@@ -67,8 +75,9 @@ select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a joi
 select is_empty($$select x.privilege_type from pg_namespace n, aclexplode(n.nspacl) x where n.nspname = 'jifen' and x.grantee = 0$$,
     'nor with the schema');
 select is_empty($$select c.oid::regclass from member_relation c where c.relkind in ('r', 'S')
+        and c.relname not in (select name from derived union select 'summary_state')
         and not exists (select from pg_extension x where x.extname = 'jifen' and c.oid = any (x.extconfig))$$,
-    'every table and every sequence is marked to be dumped');
+    'every table and every sequence is marked to be dumped, but for summaries');
 select is_empty($$select unnest(extcondition) from pg_extension where extname = 'jifen' except select ''$$, 'as a whole');
 select is_empty($$select tgrelid::regclass, tgname from pg_trigger
         where tgrelid in (select oid from member_relation) and not tgisinternal and tgtype & 1 = 1$$,

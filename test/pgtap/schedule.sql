@@ -211,13 +211,15 @@ from (values
         'select cron.schedule_in_database(''jifen expire (this)'', ''*/5 * * * *'', ''call jifen.run_scheduled(''''expire'''', ''''03:00:00'''')'', ''(this)''), '
         'cron.schedule_in_database(''jifen expire 2 (this)'', ''*/5 * * * *'', ''call jifen.run_scheduled(''''expire'''', ''''03:00:00'''', 2)'', ''(this)''), '
         'cron.schedule_in_database(''jifen release (this)'', ''7 * * * *'', ''call jifen.run_release()'', ''(this)''), '
-        'cron.schedule_in_database(''jifen seal (this)'', ''*/5 * * * *'', ''call jifen.run_scheduled(''''seal'''', ''''01:00:00'''')'', ''(this)'')'),
+        'cron.schedule_in_database(''jifen seal (this)'', ''*/5 * * * *'', ''call jifen.run_scheduled(''''seal'''', ''''01:00:00'''')'', ''(this)''), '
+        'cron.schedule_in_database(''jifen summary (this)'', ''*/5 * * * *'', ''call jifen.run_summary()'', ''(this)'')'),
     ('select schedule_jobs(null, null, ''04:30'', poll => ''*/15 * * * *'')',
-        'select cron.schedule_in_database(''jifen seal (this)'', ''*/15 * * * *'', ''call jifen.run_scheduled(''''seal'''', ''''04:30:00'''')'', ''(this)'')'),
+        'select cron.schedule_in_database(''jifen seal (this)'', ''*/15 * * * *'', ''call jifen.run_scheduled(''''seal'''', ''''04:30:00'''')'', ''(this)''), '
+        'cron.schedule_in_database(''jifen summary (this)'', ''*/5 * * * *'', ''call jifen.run_summary()'', ''(this)'')'),
     ('select unschedule_jobs()',
-        'select cron.unschedule(j.jobid) from cron.job j where j.jobname ~ ''^jifen (expire( [0-9]+)?|release|seal) '' and j.database = ''(this)'' and j.username = current_user')
+        'select cron.unschedule(j.jobid) from cron.job j where j.jobname ~ ''^jifen (expire( [0-9]+)?|release|seal|summary) '' and j.database = ''(this)'' and j.username = current_user')
     ) v (call, statement);
-select throws_ok($$select schedule_jobs(null, null, null)$$, '22004', 'expiry, release and seal must not all be null', 'nothing to schedule');
+select throws_ok($$select schedule_jobs(null, null, null, summary => null)$$, '22004', 'expiry, release, seal and summary must not all be null', 'nothing to schedule');
 select throws_ok(call, '22004', 'workers and poll must not be null', call)
 from unnest(array['select schedule_jobs(workers => null)', 'select schedule_jobs(poll => null)']) call;
 select throws_ok(format('select schedule_jobs(workers => %s)', workers), '22023', 'workers must be from 1 to 100', workers || ' workers')

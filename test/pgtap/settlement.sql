@@ -2,6 +2,8 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
+-- What they are compared with is reckoned in long ways, which take longer to compile than to run.
+set local jit = off;
 select plan(32);
 \ir books.psql
 

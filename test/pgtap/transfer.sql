@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(98);
+select plan(104);
 \ir books.psql
 
 do $$
@@ -58,6 +58,41 @@ select is(array(select format('%s %s %s', t.seq, t.amount, t.issued_at) from tra
 select is(pg_temp.lots('p', 'ann'), array['lot 5: 10', 'lot 6: 2', 'lot 3: 15'], 'as lots of their own');
 select is((redeem('p', 'ann', 11, event_at => '2024-01-11')).balance, 16::point_amount, 'which are spent in their order');
 select is(pg_temp.allocations('p', 'ann', 7), array['lot 5: 10', 'lot 6: 1'], 'soonest to lapse first');
+
+-- ---------- who pays for the points, and what was paid ----------
+
+create function pg_temp.origins(program text, member text) returns text[]
+language sql as $$
+    select array(select concat_ws(' ', e.seq, e.kind, e.amount, e.source, e.funder, e.revenue) from entry e
+        where e.account_id = account_id(origins.program, origins.member) and e.expires_at is not null order by e.seq)
+$$;
+do $$
+begin
+    perform create_program('o', auto_open => true);
+    perform open_account('o', m) from unnest(array['bob', 'cat', 'dan', 'fay']) m;
+    perform earn('o', 'ann', 3, source => 'store', funder => 'bank', revenue => 1.00, event_at => '2024-01-01'),
+        earn('o', 'ann', 10, source => 'app', event_at => '2024-01-02'),
+        earn('o', 'ann', 7, funder => 'bank', revenue => 0, event_at => '2024-01-03'),
+        import('o', 'ann', 9223372036854775000, funder => 'old bank', revenue => 123456789012345678.90, event_at => '2024-01-04');
+    perform transfer('o', 'ann', 'bob', 1, event_at => '2024-01-10');
+    perform transfer('o', 'ann', 'bob', 13, event_at => '2024-01-11');
+    perform transfer('o', 'ann', 'cat', 3074457345618258338, event_at => '2024-01-12');
+    perform transfer('o', 'bob', 'dan', 2, event_at => '2024-01-13');
+    perform post(array[posting('o', 'eve', 'earn', 6, source => 'web', funder => 'shop', revenue => 2.5, event_at => '2024-01-13'),
+        posting('o', 'eve', 'transfer', 4, to_member => 'fay', event_at => '2024-01-14'), posting('o', 'fay', 'transfer', 3, to_member => 'eve', event_at => '2024-01-15')]);
+end
+$$;
+select is(pg_temp.origins('o', 'bob'), array['1 transfer_in 1 store bank 0.33333333', '2 transfer_in 2 store bank 0.66666667', '3 transfer_in 10 app', '4 transfer_in 1 bank 0.000000'],
+    'a part keeps its funder and its share of the revenue, with six digits more; points that were free stay free');
+select is(pg_temp.origins('o', 'cat'), array['1 transfer_in 6 bank 0.000000', '2 transfer_in 3074457345618258332 old bank 41152263004115226.28215305'], 'of however many points');
+select is(pg_temp.origins('o', 'dan'), array['1 transfer_in 1 store bank 0.33333333000000', '2 transfer_in 1 store bank 0.33333333500000'], 'passed on, of the part');
+select is(pg_temp.origins('o', 'eve') || pg_temp.origins('o', 'fay'), array['1 earn 6 web shop 2.5', '3 transfer_in 3 web shop 1.2500000250000', '1 transfer_in 4 web shop 1.6666667'],
+    'in one batch with what was earned');
+do $$begin perform reverse('o', 'bob', 3, event_at => '2024-01-16'), reverse('o', 'eve', 1, 2, event_at => '2024-01-16'); end$$;
+select is(array(select concat_ws(' ', e.seq, e.kind, e.amount, e.source, e.funder, e.revenue) from entry e join account a using (account_id) join program p using (program_id)
+        where p.code = 'o' and e.kind = 'reverse' order by e.amount, a.member), array['6 reverse -10', '4 reverse -2 -0.8', '8 reverse 10'],
+    'a transfer undone is none of its revenue, what was earned is');
+select is(array(select r.invariant from reconcile('o') r), array[]::text[], 'and it reconciles');
 
 -- ---------- what can be given ----------
 

@@ -85,6 +85,7 @@ language sql as $$
     select array_agg(format(call, program) order by n)
     from unnest(array['create_program(%s)', 'alter_program(%s, name => ''x'')', 'create_tier(%s, ''tin'', ''Tin'', 1)',
         'extend_expiry(%s, ''why'', ''2999-01-01'')', 'undo_extension(%s, 1, ''why'')',
+        'close_period(%s, ''2000-01-01'')', 'reopen_period(%s, null, ''why'')',
         'expire_batch(%s)', 'release_batch(%s)', 'reconcile(%s)', 'verify_chain(%s)']) with ordinality as c (call, n)
 $$;
 
@@ -204,19 +205,22 @@ select pg_temp.outcomes(
     $$create_program('new', tier_window => null)$$,
     $$create_program('new', overdraft => null)$$,
     $$create_program('new', activity => null)$$,
+    $$create_program('new', late_postings => null)$$,
+    $$close_period('shop', null)$$,
+    $$reopen_period('shop', null, null)$$,
     $$create_tier('shop', null, 'Tin', 1)$$,
     $$create_tier('shop', 'tin', 'Tin', null)$$,
-    $$schedule_jobs(null, null, null)$$,
+    $$schedule_jobs(null, null, null, summary => null)$$,
     $$schedule_jobs(workers => null)$$,
     $$claim_job('expire', '00:10', null, now())$$,
     $$preview_policy('shop', null)$$);
 
 -- What is optional may be null.
 select pg_temp.common_outcomes(array[
-    $$earn('auto', 'bob', 1, null, null, null, null, null, null, null, null, null)$$,
-    $$redeem('auto', 'bob', 1, null, null, null, null)$$,
-    $$adjust('auto', 'bob', -1, 'why', null, null, null, null, null, null, null, null)$$,
-    $$import('auto', 'bob', 1, null, null, null, null, null, null, null, null, null, null, null)$$,
+    $$earn('auto', 'bob', 1, null, null, null, null, null, null, null, null, null, null)$$,
+    $$redeem('auto', 'bob', 1, null, null, null, null, null, null)$$,
+    $$adjust('auto', 'bob', -1, 'why', null, null, null, null, null, null, null, null, null)$$,
+    $$import('auto', 'bob', 1, null, null, null, null, null, null, null, null, null, null, null, null)$$,
     $$transfer('auto', 'bob', 'dot', 1, null, null, null, null, null)$$,
     $$hold('auto', 'bob', 1, '2999-01-01', null, null, null, null)$$,
     $$reverse('auto', 'bob', 1, 1, null, null, null, null, null)$$,
@@ -450,6 +454,8 @@ select pg_temp.outcomes(
     $$create_program('new', overdraft => 'forgive', overdraft_limit => 100)$$,
     $$alter_program('shop', overdraft_limit => 100)$$,
     $$alter_program('shop', overdraft => 'allow')$$,
+    $$create_program('new', late_postings => 'skip')$$,
+    $$alter_program('shop', late_postings => '')$$,
     $$alter_program('shop', unset => array['name'])$$,
     $$alter_program('shop', unset => array['notice_days', 'activity'])$$,
     $$create_program('new', tier_window => '0')$$,
@@ -683,7 +689,7 @@ select pg_temp.outcomes(
     $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'expire', 1)])$$,
     $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', null, 1)])$$,
     $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'earn')])$$,
-    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'redeem', 1, source => 'store')])$$,
+    $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'redeem', 1, funder => 'bank')])$$,
     $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'capture', 1)])$$,
     $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'earn', 1, seq => 1)])$$,
     $$post(array[posting('auto', 'bob', 'earn', 1), posting('auto', 'bob', 'earn', 1, "group" => '')])$$,
@@ -806,6 +812,57 @@ call run_release('shop', as_of => null);
 select job, program, batches, accounts, lots, holds, points, error, ended_at >= started_at as ended from job_run order by job_run_id;
 delete from job_run;
 
+-- ---------- books that are closed ----------
+
+begin;
+do $$
+begin
+    perform create_program('books'), open_account('books', 'ann'), open_account('books', 'bob');
+    perform earn('books', 'ann', 100, event_at => '2024-01-10', expiry => 'on 2024-03-31', idempotency_key => 'before');
+    perform earn('books', 'ann', 10, event_at => '2024-02-10', expiry => 'on 2024-04-30');
+    perform hold('books', 'ann', 20, '2999-01-01', event_at => '2024-01-20');
+    update hold h set until = '2024-03-20' from program p where p.program_id = h.program_id and p.code = 'books';
+end
+$$;
+select pg_temp.outcomes($$close_period('books', '2024-03-20 00:00:00.000001')$$, $$close_period('books', '2024-03-20')$$);
+update hold set until = '2999-01-01' where program_id = program_id('books');
+select pg_temp.outcomes(
+    $$close_period('books', '2024-04-01 00:00:00.000001')$$,
+    $$close_period('books', '2024-04-01')$$,
+    $$close_period('books', '2998-01-01')$$,
+    $$close_period('books', 'infinity')$$,
+    $$close_period('books', '-infinity')$$,
+    $$reopen_period('books', '2024-01-01', 'why')$$,
+    $$reopen_period('books', null, '')$$);
+select change_no from close_period('books', '2024-04-01');
+select pg_temp.outcomes(
+    $$close_period('books', '2024-04-01')$$,
+    $$close_period('books', '2024-03-01')$$,
+    $$reopen_period('books', '2024-04-01', 'why')$$,
+    $$reopen_period('books', 'infinity', 'why')$$,
+    $$reopen_period('books', '2024-03-01', 'why')$$,
+    $$reopen_period('books', null, 'why')$$);
+select pg_temp.common_outcomes(array[
+    $$earn('books', 'ann', 1, event_at => '2024-03-31 23:59:59.999999')$$,
+    $$redeem('books', 'ann', 1, event_at => '2024-03-31 23:59:59.999999')$$,
+    $$adjust('books', 'ann', 1, 'why', event_at => '2024-03-31 23:59:59.999999')$$,
+    $$import('books', 'ann', 1, event_at => '2024-03-31 23:59:59.999999')$$,
+    $$transfer('books', 'ann', 'bob', 1, event_at => '2024-03-31 23:59:59.999999')$$,
+    $$hold('books', 'ann', 1, '2999-01-01', event_at => '2024-03-31 23:59:59.999999')$$,
+    $$capture('books', 'ann', 2, event_at => '2024-03-31 23:59:59.999999')$$,
+    $$release('books', 'ann', 2, event_at => '2024-03-31 23:59:59.999999')$$,
+    $$reverse('books', 'ann', 1, event_at => '2024-03-31 23:59:59.999999')$$,
+    $$extend_expiry('books', 'why', '2999-01-01', event_at => '2024-03-31 23:59:59.999999')$$]);
+select pg_temp.outcomes(
+    $$earn('books', 'ann', 1, event_at => '2024-04-01')$$,
+    $$earn('books', 'ann', 100, event_at => '2024-01-10', expiry => 'on 2024-03-31', idempotency_key => 'before')$$,
+    $$earn('books', 'ann', 101, event_at => '2024-01-10', expiry => 'on 2024-03-31', idempotency_key => 'before')$$,
+    $$post(array[posting('books', 'ann', 'earn', 1), posting('books', 'ann', 'earn', 1, event_at => '2024-03-31')])$$);
+rollback;
+begin isolation level repeatable read;
+select pg_temp.outcomes($$close_period('auto', '2000-01-01')$$, $$reopen_period('auto', null, 'why')$$);
+rollback;
+
 -- ---------- pg_cron elsewhere ----------
 
 select replace(line, current_database(), '(this database)')
@@ -819,7 +876,8 @@ begin;
 set transaction read only;
 select pg_temp.common_outcomes(pg_temp.member_calls($$'auto'$$, $$'bob'$$) || array[
     $$create_program('new')$$, $$alter_program('shop', name => 'x')$$, $$create_tier('auto', 'tin', 'Tin', 1)$$, $$expire_batch()$$, $$release_batch()$$,
-    $$extend_expiry('shop', 'why', '2999-01-01')$$, $$undo_extension('shop', 1, 'why')$$]);
+    $$extend_expiry('shop', 'why', '2999-01-01')$$, $$undo_extension('shop', 1, 'why')$$,
+    $$close_period('shop', '2000-01-01')$$, $$reopen_period('shop', null, 'why')$$]);
 rollback;
 set default_transaction_read_only = on;
 call run_expiry();
@@ -926,6 +984,7 @@ select to_jsonb(name) as not_named, call from name_given g,
         ('22023', format('reverse(%L, %L, 3, 1)', name, name)),
         ('22023', format('reverse(%L, %L, 9)', name, name)),
         ('22003', format('earn(%L, %L, 9223372036854775807)', name, name)),
+        ('22023', format('reopen_period(%L, null, ''why'')', name)),
         ('22023', format('alter_program(%L, point_value => 1)', name)),
         ('22023', format('create_program(''new'', currency => %L)', name)),
         ('22023', format('create_program(''new'', time_zone => %L)', name))) as c (expected, call)

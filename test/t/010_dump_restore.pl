@@ -71,8 +71,8 @@ LedgerNode::write_history($node, 'postgres');
 $node->safe_psql('postgres', <<'SQL');
 grant usage on schema jifen to app, reader;
 grant execute on function
-    jifen.earn(text, text, jifen.point_amount, text, text, text, timestamptz, jifen.expiry_policy, timestamptz, jifen.point_amount, numeric, jsonb),
-    jifen.balance(text, text, timestamptz, timestamptz) to app;
+    jifen.earn,
+    jifen.balance to app;
 grant select on jifen.account, jifen.liability_by_expiry to reader;
 SQL
 
@@ -82,7 +82,7 @@ my $kinds = $node->safe_psql('postgres', q{select pg_get_constraintdef(oid) from
 
 is($node->safe_psql('postgres', 'select distinct kind from jifen.entry order by 1'),
 	join("\n", sort $kinds =~ /'(\w+)'/g), 'the history has every kind of entry');
-is_deeply([ grep { $written->{$_} =~ /^0\|/ } sort keys %$written ], [], 'and rows in every table');
+is_deeply([ grep { $written->{$_} =~ /^0\|/ && !/_summary/ } sort keys %$written ], [], 'and rows in every table that is not made from others');
 is(LedgerNode::breaches($node, 'postgres'), '', 'and is sound');
 
 my $files = PostgreSQL::Test::Utils::tempdir;
@@ -117,7 +117,7 @@ $other->command_ok([ 'psql', '-qXAt', '-v', 'ON_ERROR_STOP=1', '-f', "$files/sch
 	'data restored with triggers disabled');
 is_deeply(LedgerNode::contents($other, 'forced'), $written, 'every row and number is back');
 is($other->safe_psql('forced', 'select invariant, found from jifen.reconcile() order by found'),
-	join("\n", map { "what is written once refuses changes|table $_" } qw(allocation entry expiry_rule notice notice_lot)),
+	join("\n", map { "what is written once refuses changes|table $_" } qw(agreement allocation entry expiry_rule notice notice_lot period_change prepayment redemption_estimate)),
 	'reconcile() says what is left to do');
 
 done_testing();

@@ -88,7 +88,22 @@ my %postings = (
 	schedule_program  => q{select jifen.schedule_program('shop', expiry => '03:00')},
 	close_period      => q{select jifen.close_period('shop', '2024-01-01')},
 	reopen_period     => q{select jifen.reopen_period('shop', null, 'late')},
-	change_period     => q{select jifen.change_period('shop', null, 'late')});
+	change_period     => q{select jifen.change_period(p, null, 'late') from jifen.program p where code = 'shop'},
+	lock_periods      => q{select jifen.lock_periods('shop')},
+	announce_summary  => q{select jifen.announce_summary()},
+	advance_summaries => q{select jifen.advance_summaries()},
+	add_to_summaries  => q{select jifen.add_to_summaries(null, now())},
+	index_new_entries => q{select jifen.index_new_entries()},
+	drop_summaries    => q{select jifen.drop_summaries()},
+	run_summary       => q{call jifen.run_summary()},
+	refresh_month_summaries => q{select jifen.refresh_month_summaries(null, now())},
+	drop_month_summaries => q{select jifen.drop_month_summaries()},
+	lock_agreements   => q{select jifen.lock_agreements('shop')},
+	set_agreement     => q{select jifen.set_agreement('shop', 'partner', 'late', 0.01)},
+	end_agreement     => q{select jifen.end_agreement('shop', 'partner', 'late', current_date)},
+	record_prepayment => q{select jifen.record_prepayment('shop', 'late', 1)},
+	record_redemption_estimate => q{select jifen.record_redemption_estimate('shop', 0.9)},
+	set_gl_account    => q{select jifen.set_gl_account('shop', 'cash', 'late')});
 
 # Whether there is anything to write must not matter.
 my %idle = (

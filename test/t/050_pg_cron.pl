@@ -140,7 +140,8 @@ grant usage on schema jifen, cron to points_dba;
 grant execute on function jifen.expire_batch, jifen.release_batch, jifen.start_job_run, jifen.add_to_job_run, jifen.end_job_run,
     jifen.raise_job_error, jifen.claim_job, jifen.end_claim, jifen.seal(text), jifen.next_program,
     jifen.schedule_jobs, jifen.unschedule_jobs, jifen.schedule_program, jifen.require_pg_cron to points_dba;
-grant execute on procedure jifen.run_expiry, jifen.run_release, jifen.run_batches, jifen.run_seal, jifen.run_scheduled to points_dba;
+grant execute on procedure jifen.run_expiry, jifen.run_release, jifen.run_batches, jifen.run_seal, jifen.run_scheduled, jifen.run_summary to points_dba;
+grant execute on function jifen.index_new_entries, jifen.announce_summary, jifen.advance_summaries to points_dba;
 SQL
 is($node->safe_psql('points', q{set role points_dba; select job_name, schedule, command from jifen.schedule_jobs(workers => 3)}), <<'TEXT' =~ s/\n\z//r, 'the jobs are scheduled');
 jifen expire|*/5 * * * *|call jifen.run_scheduled('expire', '00:10:00')
@@ -148,8 +149,9 @@ jifen expire 2|*/5 * * * *|call jifen.run_scheduled('expire', '00:10:00', 2)
 jifen expire 3|*/5 * * * *|call jifen.run_scheduled('expire', '00:10:00', 3)
 jifen release|* * * * *|call jifen.run_release()
 jifen seal|*/5 * * * *|call jifen.run_scheduled('seal', '01:00:00')
+jifen summary|*/5 * * * *|call jifen.run_summary()
 TEXT
-my $arguments = "expiry => '$at', seal => '$at', workers => 2, poll => '* * * * *'";
+my $arguments = "expiry => '$at', seal => '$at', workers => 2, poll => '* * * * *', summary => '* * * * *'";
 my $schedule = qq{set role points_dba; select job_name, schedule, command, job_id from jifen.schedule_jobs($arguments)};
 my $jobs = $node->safe_psql('points', $schedule);
 is($jobs =~ s/\|\d+$//mgr, <<"TEXT" =~ s/\n\z//r, 'and again, which replaces them');
@@ -157,9 +159,10 @@ jifen expire|* * * * *|call jifen.run_scheduled('expire', '$at')
 jifen expire 2|* * * * *|call jifen.run_scheduled('expire', '$at', 2)
 jifen release|* * * * *|call jifen.run_release()
 jifen seal|* * * * *|call jifen.run_scheduled('seal', '$at')
+jifen summary|* * * * *|call jifen.run_summary()
 TEXT
 is($node->safe_psql('points', $schedule), $jobs, 'and once more');
-is($node->safe_psql('points', 'select jobname, schedule, command, jobid from cron.job order by jobname'), $jobs, 'there are four jobs');
+is($node->safe_psql('points', 'select jobname, schedule, command, jobid from cron.job order by jobname'), $jobs, 'there are five jobs');
 
 # in another database: the hint is a statement to run
 $refusal = refusal('branch office', "select jifen.schedule_jobs($arguments)");
@@ -173,7 +176,7 @@ SQL
 is($refusal->{detail}, 'pg_cron works in database "points", as cron.database_name says.', 'the detail says why');
 my ($statement) = $refusal->{hint} =~ /^In database "points" run: (select cron\.schedule_in_database\(.*\), cron\.schedule_in_database\(.*\);)$/;
 ok($statement, 'the hint is the statement to run there') or diag($refusal->{hint});
-like($node->safe_psql('points', $statement), qr/^\d+\|\d+\|\d+\|\d+$/, 'it runs');
+like($node->safe_psql('points', $statement), qr/^\d+(\|\d+){4}$/, 'it runs');
 is($node->safe_psql('points', $statement),
 	$node->safe_psql('points', q{select string_agg(jobid::text, '|' order by jobid) from cron.job where database = 'branch office'}),
 	'and again, which replaces it');
@@ -224,10 +227,10 @@ is($node->safe_psql('points', q{select distinct actor from jifen.job_run}), 'poi
 
 is(refusal('points', q{set role points_dba; call jifen.run_expiry('nowhere')})->{sqlstate}, 'JF002', 'a run that fails tells such a role why');
 my $unschedule = 'set role points_dba; select jifen.unschedule_jobs()';
-is($node->safe_psql('points', $unschedule), '4', 'the jobs are removed');
+is($node->safe_psql('points', $unschedule), '5', 'the jobs are removed');
 is($node->safe_psql('points', $unschedule), '0', 'once');
 is($node->safe_psql('points', 'select distinct database from cron.job'), 'branch office', 'the others stay');
-is($node->safe_psql('points', $remedy), "t\nt\nt\nt", 'until they are removed as the hint said');
+is($node->safe_psql('points', $remedy), "t\nt\nt\nt\nt", 'until they are removed as the hint said');
 is($node->safe_psql('points', 'select count(*) from cron.job'), '0', 'none is left');
 
 done_testing();

@@ -100,6 +100,12 @@ select earn('shop', 'member 4', 1, details => '{"name": "gone"}');
 select forget_member('shop', 'member 4', 'request 17');
 select seal('shop');
 select schedule_program('shop', expiry => '04:00', seal => '05:00');
+select set_agreement('shop', 'funder', '茶', 0.02, '2024-01-01', is_prepaid => true, currency => 'CNY');
+select record_prepayment('shop', '茶', 100.50, '2024-01-02', idempotency_key => 'payment 1');
+select record_redemption_estimate('shop', 0.9, '2024-01-01', reason => 'first count');
+select set_gl_account('shop', 'contract_liability', '2205', '合同负债');
+select earn('shop', 'member 5', 10, source => 'web', funder => '茶'), redeem('shop', 'member 5', 5, source => 'app', partner => '航空');
+select close_period('miles', '2024-01-01');
 -- Programs have no time of day that came before they were created.
 update program set created_at = '2023-01-01' where code = 'miles';
 call run_scheduled('expire', '00:00', 2);
