@@ -225,11 +225,13 @@ begin
         auto_open, tier_window, overdraft, overdraft_limit, return_grace, activity, notice_days, 1, now(), late_postings, null, null)::jifen.program;
     created := jifen.check_program(created);
     insert into jifen.program (code, name, time_zone, expiry, currency, point_value, auto_open, tier_window,
-        overdraft, overdraft_limit, return_grace, activity, notice_days, rule_no, late_postings)
+        overdraft, overdraft_limit, return_grace, activity, notice_days, rule_no, late_postings, booked_from)
     values (created.code, created.name, created.time_zone, created.expiry, created.currency,
         created.point_value, created.auto_open, created.tier_window,
         created.overdraft, created.overdraft_limit, created.return_grace,
-        created.activity, created.notice_days, created.rule_no, created.late_postings)
+        created.activity, created.notice_days, created.rule_no, created.late_postings,
+        -- a clock that was set back
+        greatest(clock_timestamp(), (select s.summarized_until from jifen.summary_state s)))
     on conflict on constraint program_code_key do nothing
     returning * into created;
     if not found then

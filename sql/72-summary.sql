@@ -334,6 +334,59 @@ $$;
 comment on function lot_facts(timestamptz, timestamptz) is
     'lot_sums() in a way that suits few entries. Run by views, with the right of who reads them. Locks nothing';
 
+-- For all of the journal: read from end to end and joined by hash, whatever the
+-- planner believes, by several processes where the server grants them.
+create function all_entry_facts(until timestamptz)
+returns table (program_id integer, booked_on date, happened_on date, reported_on date, movement text, source text, funder text, partner text,
+    issued_year integer, is_sold boolean, entries bigint, amount numeric, held numeric, debt numeric, revenue numeric, issued numeric,
+    members bigint, accounts bigint)
+language plpgsql stable parallel safe security definer rows 100000
+set search_path = jifen, pg_temp
+set enable_nestloop = off
+set enable_mergejoin = off
+set enable_memoize = off
+set enable_sort = off
+set from_collapse_limit = 1
+set join_collapse_limit = 1
+set parallel_setup_cost = 0
+set parallel_tuple_cost = 0
+set work_mem = '128MB'
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+begin
+    return query select s.* from jifen.entry_sums(null, all_entry_facts.until) s;
+end
+$$;
+
+comment on function all_entry_facts(timestamptz) is
+    'entry_sums() up to until in a way that suits all of the journal. Locks nothing';
+
+create function all_lot_facts(until timestamptz)
+returns table (program_id integer, issued_month date, expires_month date, expires text, source text, funder text, is_sold boolean,
+    booked_on date, happened_on date, reported_on date, movement text, available_on date, points numeric, held numeric)
+language plpgsql stable parallel safe security definer rows 100000
+set search_path = jifen, pg_temp
+set enable_nestloop = off
+set enable_mergejoin = off
+set enable_memoize = off
+set enable_sort = off
+set from_collapse_limit = 1
+set join_collapse_limit = 1
+set parallel_setup_cost = 0
+set parallel_tuple_cost = 0
+set work_mem = '128MB'
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+begin
+    return query select s.* from jifen.lot_sums(null, all_lot_facts.until) s;
+end
+$$;
+
+comment on function all_lot_facts(timestamptz) is
+    'lot_sums() up to until in a way that suits all of the journal. Locks nothing';
+
 -- ---------- summaries ----------
 
 -- Derived, and so not dumped: a restored database has none and reckons all of
@@ -605,18 +658,14 @@ comment on column vintage_flow.revenue is 'Consideration allocated to the points
 comment on column vintage_flow.issued is 'Points of earns, imports and goodwill, less what reversals of them undid, by their own year and class';
 -- ---------- what is booked for good ----------
 
--- For all of the journal or for few entries. The many are joined by hash,
--- whatever the planner believes. Nothing is in the way of these updates: only
--- the holder of summary_state's row writes here.
+-- Nothing is in the way of these updates: only who holds the row of
+-- summary_state writes here.
 create function add_to_summaries(since timestamptz, until timestamptz) returns void
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 set enable_nestloop = off
 set enable_mergejoin = off
 set enable_sort = off
-set enable_memoize = off
-set from_collapse_limit = 1
-set join_collapse_limit = 1
 set plan_cache_mode = force_custom_plan
 set work_mem = '128MB'
 set jit = off
@@ -624,7 +673,7 @@ as $$
 #variable_conflict use_column
 begin
     with fact as materialized (
-        select f.* from jifen.entry_sums(null, add_to_summaries.until) f where add_to_summaries.since is null
+        select f.* from jifen.all_entry_facts(add_to_summaries.until) f where add_to_summaries.since is null
         union all
         select f.* from jifen.entry_facts(add_to_summaries.since, add_to_summaries.until) f where add_to_summaries.since is not null
     ), day as materialized (
@@ -665,7 +714,7 @@ begin
         accounts = s.accounts + excluded.accounts;
 
     with fact as materialized (
-        select f.* from jifen.lot_sums(null, add_to_summaries.until) f where add_to_summaries.since is null
+        select f.* from jifen.all_lot_facts(add_to_summaries.until) f where add_to_summaries.since is null
         union all
         select f.* from jifen.lot_facts(add_to_summaries.since, add_to_summaries.until) f where add_to_summaries.since is not null
     ), cohort as materialized (
@@ -713,39 +762,50 @@ comment on function add_to_summaries(timestamptz, timestamptz) is
 -- From its commit on, no posting that has not begun to post by then books at an
 -- earlier time: postings read booked_from once they hold their lock on the
 -- table. A program that another session is about to change is left as it is.
+-- Nobody announces while another session finds out how far it can go.
 create function announce_summary() returns void
-language sql volatile parallel unsafe security definer
+language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
-    update jifen.program p
-    set booked_from = greatest(p.booked_from, clock_timestamp())
-    where p.program_id in (select o.program_id from jifen.program o for no key update skip locked)
+begin
+    -- Before the row, as a closing beside another time zone takes them.
+    lock table jifen.program in row exclusive mode;
+    perform from jifen.summary_state s for update skip locked;
+    if found then
+        update jifen.program p
+        set booked_from = greatest(p.booked_from, clock_timestamp())
+        where p.program_id in (select o.program_id from jifen.program o for no key update skip locked);
+    end if;
+end
 $$;
 
 comment on function announce_summary() is
-    'Has what is posted from now on booked from now on. The first half of run_summary(), to be committed before the other. Locks the rows of program against changes of rules';
+    'Has what is posted from now on booked from now on; does nothing while another session summarises. The first half of run_summary(), to be committed before the other. Locks the row of summary_state, and those of program against changes of rules';
 
 -- How far is all that is booked committed, for good? Four readings, one after
 -- the other, tell it; each entry E of a transaction T is in one of these cases.
 --
---   the programs     what was announced: booked_from
 --   the sessions     who is in a transaction, and since when
 --   the locks        who holds the lock on program that T takes before it posts
+--   the programs     what was announced: booked_from
 --   the entries      on a snapshot taken after all of these
 --
 -- T held no lock when the locks were read, and ended before that: E is in the
 -- snapshot, for a transaction's changes are seen before its locks are gone.
 --
--- T held no lock when the locks were read, and took it later: announce_summary()
--- was committed before, so E is booked at its booked_from or later. In a program
--- that was created too late to be announced to, booked_from is the time of that,
--- which is later, or else the creator held a lock itself.
+-- T held no lock when the locks were read, and took it later: it read booked_from
+-- as announced, and E is booked then or later. Nobody has announced again since,
+-- for that takes the row of summary_state. close_period() and reopen_period()
+-- may have raised it for their program; they wait for T to end, so that E is in
+-- the snapshot as well as they are. A program that was created too late to be
+-- announced to has its booked_from of that, which is later than what was
+-- announced, or it is among the programs read, or its creator held a lock.
 --
--- T held the lock, and was in its transaction when the sessions were read: E is booked
--- when that began or later.
+-- T held the lock, and was in its transaction when the sessions were read: E is
+-- booked when that began or later.
 --
--- T held the lock, and its transaction began after the sessions were read: it took
--- the lock later still, and read what was announced.
+-- T held the lock, and its transaction began after the sessions were read: it
+-- took the lock later still, and read what was announced.
 --
 -- So the least of booked_from and of the beginnings of those transactions is a
 -- time before which all that is booked, and all that ever will be, is in the
@@ -780,8 +840,6 @@ begin
         return false;
     end if;
 
-    -- Before all else: another session may announce again meanwhile.
-    select min(p.booked_from) into until from jifen.program p;
     perform pg_stat_clear_snapshot();
     select array_agg(a.pid), array_agg(a.xact_start), array_agg(a.state) into seen_pids, seen_starts, seen_states
     from pg_stat_activity a;
@@ -802,6 +860,8 @@ begin
     join unnest(seen_pids, seen_starts, seen_states) s (pid, xact_start, state) on s.pid = h.pid
     where s.xact_start is not null or s.state is distinct from 'idle'
     order by s.xact_start nulls first limit 1;
+    select min(p.booked_from) into until from jifen.program p;
+
     if is_prepared then
         waits_for := 'a prepared transaction';
         until := since;
@@ -916,6 +976,8 @@ revoke all on function entry_sums(timestamptz, timestamptz) from public;
 revoke all on function lot_sums(timestamptz, timestamptz) from public;
 revoke all on function entry_facts(timestamptz, timestamptz) from public;
 revoke all on function lot_facts(timestamptz, timestamptz) from public;
+revoke all on function all_entry_facts(timestamptz) from public;
+revoke all on function all_lot_facts(timestamptz) from public;
 revoke all on function add_to_summaries(timestamptz, timestamptz) from public;
 revoke all on function announce_summary() from public;
 revoke all on function advance_summaries() from public;

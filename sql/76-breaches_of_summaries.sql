@@ -15,7 +15,7 @@ if own_account is not null then
 end if;
 return query
 with counted as materialized (
-    select * from entry_sums(null, upto) where own_program is null or program_id = own_program
+    select * from all_entry_facts(upto) where own_program is null or program_id = own_program
 ), day as (
     select true as is_counted, program_id, booked_on, happened_on, reported_on, movement, source, funder, partner,
         entries, amount, held, debt, revenue, members, accounts
@@ -55,7 +55,7 @@ from (
 ) s where s.expected <> s.found;
 return query
 with counted as materialized (
-    select * from lot_sums(null, upto) where own_program is null or program_id = own_program
+    select * from all_lot_facts(upto) where own_program is null or program_id = own_program
 ), pending as (
     select true as is_counted, program_id, booked_on, happened_on, reported_on, available_on, points
     from counted where available_on is not null
@@ -77,7 +77,7 @@ with counted as materialized (
     from counted
     union all
     select true, program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, 0, 0, revenue, issued
-    from entry_sums(null, upto) where issued_year is not null and (own_program is null or program_id = own_program)
+    from all_entry_facts(upto) where issued_year is not null and (own_program is null or program_id = own_program)
     union all
     select false, program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, points, held, revenue, issued
     from vintage_summary where own_program is null or program_id = own_program
