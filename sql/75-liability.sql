@@ -91,7 +91,7 @@ select p.code as program,
 from program p
 left join (
     select program_id, sum(amount) as points, sum(held) as held, sum(debt) as debt, sum(members) as members
-    from day_flow
+    from program_flow
     group by program_id
 ) f on f.program_id = p.program_id
 cross join lateral unbooked(p.program_id) u

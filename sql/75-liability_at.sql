@@ -239,7 +239,7 @@ begin
     end if;
     select sum(f.members), sum(f.amount), sum(f.held), sum(f.debt)
     into liability_at.members, liability_at.points, liability_at.held, liability_at.debt
-    from jifen.day_flow f
+    from jifen.program_flow f
     where f.program_id = own.program_id;
     select coalesce(liability_at.members, 0) + a.members, coalesce(liability_at.points, 0) + a.points,
         coalesce(liability_at.held, 0) + a.held, coalesce(liability_at.debt, 0) + a.debt, a.pending, a.lapsed, a.held_back

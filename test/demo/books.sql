@@ -33,7 +33,7 @@ from jifen.statement('tea', 'mei') where kind = 'expire' \g /dev/null
 
 \echo :bold'== The books ==':plain'\n'
 \echo 'The liability by the month in which it lapses; the last line never does.\n'
-select expires_month, members, lots, points, face_value, currency
+select expires_month, points, lapsed, face_value, currency
 from jifen.liability_by_expiry
 where program = 'tea'
 order by expires_month;

@@ -164,6 +164,7 @@ as $$
         currency => 'GBP', point_value => 0.01, overdraft => 'debt');
     select jifen.create_tier('retail', code, null, threshold)
     from (values ('bronze', 0), ('silver', 1000), ('gold', 5000)) t (code, threshold);
+    select jifen.record_redemption_estimate('retail', 0.8, '2000-01-01', reason => 'of the first business plan');
     select jifen.open_account('retail', customer_id)
     from (select distinct customer_id from replay.invoice order by customer_id) members;
 $$;
@@ -224,7 +225,8 @@ begin
             end if;
         end if;
         perform earn('retail', event.customer_id, event.points,
-            reference => event.invoice_no, event_at => event.event_at);
+            reference => event.invoice_no, event_at => event.event_at,
+            revenue => allocate_to_points('retail', round(event.value, 2), event.points, as_of => today));
         invoices := invoices + 1;
         earned := earned + event.points::numeric;
     end loop;
@@ -233,13 +235,18 @@ $$;
 comment on function replay.post_day(date) is 'Posts the redemptions, the earnings and the returns of the day, and returns the points';
 
 -- The statements of the replay in order: what has lapsed is booked on the first
--- of each month, also after the last day of the file up to the given day.
-create function replay.steps(until date, out expire text, out post text) returns setof record
+-- of each month, also after the last day of the file up to the given day; then
+-- the books of the month are closed, and what is booked is summarized.
+create function replay.steps(until date, out expire text, out close text, out summarize text, out post text) returns setof record
 language sql
 as $$
     select case when extract(day from day) = 1 then
             format('call jifen.run_expiry(%L, as_of => %L)', 'retail', day::timestamp at time zone 'Europe/London')
         end,
+        case when extract(day from day) = 1 then
+            format('select from jifen.close_period(%L, %L)', 'retail', day::timestamp at time zone 'Europe/London')
+        end,
+        case when extract(day from day) = 1 then 'call jifen.run_summary()' end,
         format('select %L, *, (select sum(points) from jifen.job_run) from replay.post_day(%L)', day, day)
     from (
         select distinct invoice_date::date as day from replay.event

@@ -58,9 +58,21 @@ from figure, lateral (values
 order by no;
 
 \echo 'Liability by the month in which it lapses; what members owe is not taken off\n'
-select to_char(expires_month, 'YYYY-MM') as month, members, lots, points, face_value, currency
+select to_char(expires_month, 'YYYY-MM') as month, points, face_value, currency
 from liability_by_expiry
 order by expires_month;
+
+\echo 'What is owed month by month; the last months of the file\n'
+select to_char(month, 'YYYY-MM') as month, opening, earned, reversed, redeemed, returned, expired, reinstated, closing
+from roll_forward_by_month
+where basis = 'reported' and month > date :'last_day' - interval '7 months' and month <= date :'last_day'
+order by roll_forward_by_month.month;
+
+\echo 'What the points were paid for, and what of it is earned since\n'
+select to_char(month, 'YYYY-MM') as month, opening, consideration, revenue, deferred, rate, currency
+from revenue_by_month
+where basis = 'reported' and month > date :'last_day' - interval '7 months' and month <= date :'last_day'
+order by revenue_by_month.month;
 
 \echo 'Tiers on' :last_day'\n'
 select t.code as tier, t.threshold, count(s.tier) as members
