@@ -116,8 +116,8 @@ $$;
 select is(array(select m from pg_temp.misfooted_recount() m limit 5), array[]::text[], 'the count itself comes to what the accounts say');
 select is((select summarized_until from summary_state), null, 'nothing is summarised');
 select is(array(select m from pg_temp.misfooted_flows() m limit 5), array[]::text[], 'what moved, reckoned at once');
-select set_eq('select * from entry_facts(null, null)', 'select * from all_entry_facts(null)', 'entries, few or many at a time');
-select set_eq('select * from lot_facts(null, null)', 'select * from all_lot_facts(null)', 'and lots');
+select set_eq('select * from few_entry_facts(null, null)', 'select * from all_entry_facts(null)', 'entries, few or many at a time');
+select set_eq('select * from few_lot_facts(null, null)', 'select * from all_lot_facts(null)', 'and lots');
 prepare by_program as
 select program_id, sum(entries)::numeric as entries, sum(amount) as amount, sum(held) as held, sum(debt) as debt, sum(revenue) as revenue,
     sum(members)::numeric as members, sum(accounts)::numeric as accounts from program_flow group by program_id;

@@ -1,5 +1,5 @@
 /*
- * summary.c
+ * local_day.c
  *		Local days and months, for sums over the whole journal.
  *
  * What timezone() and casts would do in three steps, with the zone looked up
