@@ -147,62 +147,25 @@ comment on column roll_forward_by_day.owed is 'New debts of members, less what w
 comment on column roll_forward_by_day.repaid is 'Debts repaid out of credits; taken off';
 comment on column roll_forward_by_day.closing_debt is 'Points that members owe at its end';
 
+-- Every month from the first on has all its days but those to come.
 create view roll_forward_by_month as
-select c.program, c.basis, (c.month + n.n * interval '1 month')::date as month,
-    case when n.n = 0 then c.closing - c.change else c.closing end as opening,
-    case when n.n = 0 then c.earned else 0 end as earned,
-    case when n.n = 0 then c.imported else 0 end as imported,
-    case when n.n = 0 then c.adjusted else 0 end as adjusted,
-    case when n.n = 0 then c.reversed else 0 end as reversed,
-    case when n.n = 0 then c.redeemed else 0 end as redeemed,
-    case when n.n = 0 then c.returned else 0 end as returned,
-    case when n.n = 0 then c.expired else 0 end as expired,
-    case when n.n = 0 then c.reinstated else 0 end as reinstated,
-    case when n.n = 0 then c.transferred else 0 end as transferred,
-    c.closing,
-    case when n.n = 0 then c.closing_pending - (c.pended - c.matured) else c.closing_pending end as opening_pending,
-    case when n.n = 0 then c.pended else 0 end as pended,
-    case when n.n = 0 then c.matured else 0 end as matured,
-    c.closing_pending,
-    case when n.n = 0 then c.closing_held - (c.held - c.captured - c.released) else c.closing_held end as opening_held,
-    case when n.n = 0 then c.held else 0 end as held,
-    case when n.n = 0 then c.captured else 0 end as captured,
-    case when n.n = 0 then c.released else 0 end as released,
-    c.closing_held,
-    case when n.n = 0 then c.closing_debt - (c.owed - c.repaid) else c.closing_debt end as opening_debt,
-    case when n.n = 0 then c.owed else 0 end as owed,
-    case when n.n = 0 then c.repaid else 0 end as repaid,
-    c.closing_debt
-from (
-    select r.*,
-        lead(r.month) over (partition by r.program, r.basis order by r.month) as next_month,
-        sum(r.change) over so_far as closing,
-        sum(r.pended - r.matured) over so_far as closing_pending,
-        sum(r.held - r.captured - r.released) over so_far as closing_held,
-        sum(r.owed - r.repaid) over so_far as closing_debt
-    from (
-        select m.program, m.basis, date_trunc('month', m.day::timestamp)::date as month,
-            sum(m.earned) as earned, sum(m.imported) as imported, sum(m.adjusted) as adjusted, sum(m.reversed) as reversed,
-            sum(m.redeemed) as redeemed, sum(m.returned) as returned, sum(m.expired) as expired, sum(m.reinstated) as reinstated,
-            sum(m.transferred) as transferred, sum(m.change) as change, sum(m.pended) as pended, sum(m.matured) as matured,
-            sum(m.held) as held, sum(m.captured) as captured, sum(m.released) as released, sum(m.owed) as owed,
-            sum(m.repaid) as repaid
-        from roll_forward_change m
-        group by 1, 2, 3
-    ) r
-    window so_far as (partition by r.program, r.basis order by r.month rows unbounded preceding)
-) c
-join program p on p.code = c.program
-cross join lateral (
-    select coalesce(c.next_month,
-        greatest(c.month, date_trunc('month', now() at time zone p.time_zone)) + interval '1 month') as until
-) e
-cross join lateral (
-    select (extract(year from e.until) * 12 + extract(month from e.until)
-        - extract(year from c.month) * 12 - extract(month from c.month))::integer - 1 as still
-) s
-cross join lateral generate_series(0, s.still) n (n)
-where n.n between 0 and s.still;
+select d.program, d.basis, date_trunc('month', d.day::timestamp)::date as month,
+    (array_agg(d.opening order by d.day))[1] as opening,
+    sum(d.earned) as earned, sum(d.imported) as imported, sum(d.adjusted) as adjusted, sum(d.reversed) as reversed,
+    sum(d.redeemed) as redeemed, sum(d.returned) as returned, sum(d.expired) as expired, sum(d.reinstated) as reinstated,
+    sum(d.transferred) as transferred,
+    (array_agg(d.closing order by d.day desc))[1] as closing,
+    (array_agg(d.opening_pending order by d.day))[1] as opening_pending,
+    sum(d.pended) as pended, sum(d.matured) as matured,
+    (array_agg(d.closing_pending order by d.day desc))[1] as closing_pending,
+    (array_agg(d.opening_held order by d.day))[1] as opening_held,
+    sum(d.held) as held, sum(d.captured) as captured, sum(d.released) as released,
+    (array_agg(d.closing_held order by d.day desc))[1] as closing_held,
+    (array_agg(d.opening_debt order by d.day))[1] as opening_debt,
+    sum(d.owed) as owed, sum(d.repaid) as repaid,
+    (array_agg(d.closing_debt order by d.day desc))[1] as closing_debt
+from roll_forward_by_day d
+group by d.program, d.basis, 3;
 
 comment on view roll_forward_by_month is 'Points owed by each program month by month, from the first that moved to the current one: opening + earned + imported + adjusted - reversed - redeemed + returned - expired + reinstated + transferred = closing, which is the next opening';
 comment on column roll_forward_by_month.program is 'Program';

@@ -7,26 +7,6 @@ set local jit = off;
 select plan(37);
 \ir books.psql
 
--- Summarises what was booked before until, as run_summary() does.
-create function pg_temp.summarise(until timestamptz) returns void
-language plpgsql as $$
-begin
-    perform add_to_summaries((select summarized_until from summary_state), summarise.until);
-    perform refresh_month_summaries((select summarized_until from summary_state), summarise.until);
-    update summary_state set summarized_until = summarise.until;
-end
-$$;
--- A view's rows of one program, in short.
-create function pg_temp.told(query text) returns text[]
-language plpgsql as $$
-declare
-    rows text[];
-begin
-    execute format('select array(select t::text from (%s) t)', query) into rows;
-    return rows;
-end
-$$;
-
 -- ---------- examples that can be reckoned by hand ----------
 
 do $$

@@ -113,10 +113,10 @@ begin
     perform earn('skips', 'eva', 32, event_at => '2012-11-05 05:00Z');
 end
 $$;
-select is(array(select concat_ws(' ', d.day, d.earned) from roll_forward_by_day d where d.program = 'skips' and d.basis = 'happened' and d.earned <> 0),
+select is(array(select concat_ws(' ', d.day, d.earned) from roll_forward_by_day d where d.program = 'skips' and d.basis = 'happened' and d.earned <> 0 order by d.day),
     array['2012-03-31 1', '2012-04-01 2', '2012-11-04 28', '2012-11-05 32'], 'days of the program''s clock');
 set local timezone = 'America/Havana';
-select is(array(select concat_ws(' ', d.month, d.earned) from roll_forward_by_month d where d.program = 'skips' and d.basis = 'happened' and d.earned <> 0),
+select is(array(select concat_ws(' ', d.month, d.earned) from roll_forward_by_month d where d.program = 'skips' and d.basis = 'happened' and d.earned <> 0 order by d.month),
     array['2012-03-01 1', '2012-04-01 2', '2012-11-01 60'], 'months of it');
 select is(array(select d.month from roll_forward_by_month d where d.program = 'skips' and d.basis = 'happened' order by 1),
     array(select (date '2012-03-01' + n * interval '1 month')::date from generate_series(0, 1000) n

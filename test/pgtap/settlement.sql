@@ -7,16 +7,6 @@ set local jit = off;
 select plan(32);
 \ir books.psql
 
-create function pg_temp.told(query text) returns text[]
-language plpgsql as $$
-declare
-    rows text[];
-begin
-    execute format('select array(select t::text from (%s) t)', query) into rows;
-    return rows;
-end
-$$;
-
 -- ---------- examples that can be reckoned by hand ----------
 
 do $$
@@ -274,15 +264,6 @@ select is((select array_agg(d::text) from (
 
 -- ---------- summarised ----------
 
--- As run_summary() does.
-create function pg_temp.summarise(until timestamptz) returns void
-language plpgsql as $$
-begin
-    perform add_to_summaries((select summarized_until from summary_state), summarise.until);
-    perform refresh_month_summaries((select summarized_until from summary_state), summarise.until);
-    update summary_state set summarized_until = summarise.until;
-end
-$$;
 create temp table live as table settlement_by_day;
 create function pg_temp.differing() returns bigint
 language sql as $$
