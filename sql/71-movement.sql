@@ -63,147 +63,112 @@ comment on column program_clock.time_zone is 'Its time zone';
 comment on column program_clock.changed_at is 'When the books were closed or reopened; null: never';
 comment on column program_clock.closed_until is 'Until when they were closed since each of these times';
 
-create view dated_entry as
-select e.account_id, e.seq, a.program_id, p.time_zone, e.kind,
-    -- looked up one by one: a join would read the journal twice for the sake of few
-    case when e.kind = 'reverse' then (
-        select movement(e.kind, r.kind) from entry r where r.account_id = e.account_id and r.seq = e.reverses_seq
-    ) else movement(e.kind, null) end as movement,
-    e.posted_at, e.event_at,
+-- Here and below OFFSET 0 has rows looked up by their whole key: whatever the
+-- planner believes of the tables, it never reads an account's rows, or all
+-- accounts, for the sake of one.
+create view booked_entry as
+select e.account_id, e.seq, a.program_id, p.time_zone, e.kind, movement(e.kind, r.kind) as movement, e.posted_at, e.event_at,
     local_day(e.posted_at, p.time_zone) as booked_on,
     local_day(e.event_at, p.time_zone) as happened_on,
     local_day(greatest(e.event_at, p.closed_until[width_bucket(e.posted_at, p.changed_at)]), p.time_zone) as reported_on,
     e.amount::bigint as amount, e.held::bigint as held, e.debt::bigint as debt, e.balance::bigint as balance, e.reverses_seq, e.hold_seq,
-    e.source, e.funder, e.partner, e.available_at, e.expires_at, e.rule_no,
-    coalesce(e.issued_at, e.event_at) as issued_at, coalesce(e.revenue > 0, false) as is_sold, e.revenue
+    case when r.kind is null then e.source else r.source end as source,
+    case when r.kind is null then e.funder else r.funder end as funder,
+    case when r.kind is null then e.partner else r.partner end as partner,
+    e.available_at, e.expires_at, e.rule_no,
+    case when r.kind is null then coalesce(e.issued_at, e.event_at) else coalesce(r.issued_at, r.event_at) end as issued_at,
+    coalesce(case when r.kind is null then e.revenue else r.revenue end > 0, false) as is_sold,
+    coalesce(r.kind, e.kind) in ('earn', 'import', 'adjust') and coalesce(r.amount, e.amount) > 0 as is_issue,
+    e.revenue
 from entry e
-join account a on a.account_id = e.account_id
-join program_clock p on p.program_id = a.program_id;
-
-comment on view dated_entry is 'Entries, each with the line of a roll-forward that it belongs to and its three days: booked, happened and reported';
-comment on column dated_entry.account_id is 'Account';
-comment on column dated_entry.seq is 'Number of the entry within the account';
-comment on column dated_entry.program_id is 'Program of the account';
-comment on column dated_entry.time_zone is 'Time zone of the program';
-comment on column dated_entry.kind is 'Kind of the entry';
-comment on column dated_entry.movement is 'earned, imported, adjusted, redeemed, returned, expired, reinstated, reversed, transferred, held, released, repaid or extended';
-comment on column dated_entry.posted_at is 'When it was booked';
-comment on column dated_entry.event_at is 'When it happened';
-comment on column dated_entry.booked_on is 'Local day of posted_at';
-comment on column dated_entry.happened_on is 'Local day of event_at';
-comment on column dated_entry.reported_on is 'Local day of event_at or, if the books of then were closed when it was booked, the first that was open';
-comment on column dated_entry.amount is 'Change of the balance';
-comment on column dated_entry.held is 'Change of the held points';
-comment on column dated_entry.debt is 'Change of the debt';
-comment on column dated_entry.balance is 'Balance of the account after it';
-comment on column dated_entry.reverses_seq is 'Entry of the account that it undoes';
-comment on column dated_entry.hold_seq is 'Of a capture or release: the hold';
-comment on column dated_entry.source is 'Channel';
-comment on column dated_entry.funder is 'Who pays for the points of a credit; null: the issuer';
-comment on column dated_entry.partner is 'Who supplies what points were spent on; null: the issuer';
-comment on column dated_entry.available_at is 'Of a credit: from when its points can be spent';
-comment on column dated_entry.expires_at is 'Of a credit with a lot: when it lapses; with a rule_no, not before then';
-comment on column dated_entry.rule_no is 'Of a lot whose expiry can move: its rule';
-comment on column dated_entry.issued_at is 'Of a credit: when its points were issued first';
-comment on column dated_entry.is_sold is 'Of a credit: whether consideration was allocated to its points';
-comment on column dated_entry.revenue is 'Consideration allocated to its points, signed';
-
-create view booked_entry as
-select b.program_id, b.time_zone, b.seq, b.movement, b.posted_at, b.booked_on, b.happened_on, b.reported_on,
-    b.amount, b.held, b.debt, b.balance,
-    case when b.kind = 'reverse' then r.source else b.source end as source,
-    case when b.kind = 'reverse' then r.funder else b.funder end as funder,
-    case when b.kind = 'reverse' then r.partner else b.partner end as partner,
-    case when b.kind = 'reverse' then r.issued_at else b.issued_at end as issued_at,
-    case when b.kind = 'reverse' then r.is_sold else b.is_sold end as is_sold,
-    case when b.kind = 'reverse' then r.is_issue else b.kind in ('earn', 'import', 'adjust') and b.amount > 0 end as is_issue,
-    b.revenue
-from dated_entry b
+cross join lateral (select a.program_id from account a where a.account_id = e.account_id offset 0) a
+join program_clock p on p.program_id = a.program_id
 left join lateral (
-    select r.source, r.funder, r.partner, coalesce(r.issued_at, r.event_at) as issued_at, coalesce(r.revenue > 0, false) as is_sold,
-        r.kind in ('earn', 'import', 'adjust') and r.amount > 0 as is_issue
+    select r.kind, r.amount, r.source, r.funder, r.partner, r.issued_at, r.event_at, r.revenue
     from entry r
-    where b.kind = 'reverse' and r.account_id = b.account_id and r.seq = b.reverses_seq
+    where e.kind = 'reverse' and r.account_id = e.account_id and r.seq = e.reverses_seq
     offset 0
 ) r on true;
 
-comment on view booked_entry is 'Entries as in dated_entry; of a reverse, the origin is that of the entry that it undoes';
+comment on view booked_entry is 'Entries, each with the line of a roll-forward that it belongs to and its three days: booked, happened and reported; of a reverse, the origin is that of the entry that it undoes';
+comment on column booked_entry.account_id is 'Account';
+comment on column booked_entry.seq is 'Number of the entry within the account';
 comment on column booked_entry.program_id is 'Program of the account';
 comment on column booked_entry.time_zone is 'Time zone of the program';
-comment on column booked_entry.seq is 'Number of the entry within the account';
-comment on column booked_entry.movement is 'As in dated_entry';
+comment on column booked_entry.kind is 'Kind of the entry';
+comment on column booked_entry.movement is 'earned, imported, adjusted, redeemed, returned, expired, reinstated, reversed, transferred, held, released, repaid or extended';
 comment on column booked_entry.posted_at is 'When it was booked';
-comment on column booked_entry.booked_on is 'As in dated_entry';
-comment on column booked_entry.happened_on is 'As in dated_entry';
-comment on column booked_entry.reported_on is 'As in dated_entry';
+comment on column booked_entry.event_at is 'When it happened';
+comment on column booked_entry.booked_on is 'Local day of posted_at';
+comment on column booked_entry.happened_on is 'Local day of event_at';
+comment on column booked_entry.reported_on is 'Local day of event_at or, if the books of then were closed when it was booked, the first that was open';
 comment on column booked_entry.amount is 'Change of the balance';
 comment on column booked_entry.held is 'Change of the held points';
 comment on column booked_entry.debt is 'Change of the debt';
 comment on column booked_entry.balance is 'Balance of the account after it';
+comment on column booked_entry.reverses_seq is 'Entry of the account that it undoes';
+comment on column booked_entry.hold_seq is 'Of a capture or release: the hold';
 comment on column booked_entry.source is 'Channel';
 comment on column booked_entry.funder is 'Who pays for the points of a credit; null: the issuer';
 comment on column booked_entry.partner is 'Who supplies what points were spent on; null: the issuer';
+comment on column booked_entry.available_at is 'Of a credit: from when its points can be spent';
+comment on column booked_entry.expires_at is 'Of a credit with a lot: when it lapses; with a rule_no, not before then';
+comment on column booked_entry.rule_no is 'Of a lot whose expiry can move: its rule';
 comment on column booked_entry.issued_at is 'Of a credit: when its points were issued first';
 comment on column booked_entry.is_sold is 'Of a credit: whether consideration was allocated to its points';
 comment on column booked_entry.is_issue is 'Whether it issues points, as an earn, an import or goodwill does, or undoes that';
 comment on column booked_entry.revenue is 'Consideration allocated to its points, signed';
 
--- One after the other: a lot is credited; an entry takes from it or gives back;
--- an extension credits what it took; a capture spends what its hold took and the
--- release beside it did not give back.
---
--- account_id + 0: none of these joins goes by the account alone, nor do all of
--- them by the first of them, whatever the planner believes of the tables.
+-- An entry makes a lot, takes from lots or gives back to them. An extension makes
+-- one of what it took; a capture spends what its hold took and the release beside
+-- it did not give back.
 create view lot_change as
 select b.program_id, b.movement, b.posted_at, b.booked_on, b.happened_on, b.reported_on,
-    local_month(b.issued_at, b.time_zone) as issued_month,
-    lot_expires_month(b.expires_at, b.rule_no, b.time_zone) as expires_month, lot_expires(b.expires_at, b.rule_no) as expires,
-    pending_until_day(b.available_at, b.event_at, b.event_at, b.time_zone) as available_on,
-    b.source, b.funder, b.is_sold, b.amount as points, 0::bigint as held
-from dated_entry b
-where b.kind in ('earn', 'import', 'adjust', 'transfer_in') and b.expires_at is not null
-union all
-select b.program_id, b.movement, b.posted_at, b.booked_on, b.happened_on, b.reported_on,
-    local_month(coalesce(c.issued_at, c.event_at), b.time_zone),
-    lot_expires_month(c.expires_at, c.rule_no, b.time_zone), lot_expires(c.expires_at, c.rule_no),
-    pending_until_day(c.available_at, c.event_at, b.event_at, b.time_zone),
-    c.source, c.funder, coalesce(c.revenue > 0, false), - x.amount::bigint, case when b.kind in ('hold', 'release') then x.amount::bigint else 0 end
-from dated_entry b
-join allocation x on x.account_id = b.account_id + 0 and x.seq = b.seq
-join entry c on c.account_id = x.account_id + 0 and c.seq = x.lot_seq
-where b.kind not in ('earn', 'import', 'transfer_in')
-union all
-select b.program_id, b.movement, b.posted_at, b.booked_on, b.happened_on, b.reported_on,
-    local_month(b.issued_at, b.time_zone),
-    lot_expires_month(b.expires_at, b.rule_no, b.time_zone), lot_expires(b.expires_at, b.rule_no),
-    pending_until_day(b.available_at, b.event_at, b.event_at, b.time_zone),
-    b.source, b.funder, b.is_sold, x.amount::bigint, 0
-from dated_entry b
-join allocation x on x.account_id = b.account_id + 0 and x.seq = b.seq
-where b.kind = 'extend'
-union all
-select b.program_id, b.movement, b.posted_at, b.booked_on, b.happened_on, b.reported_on,
-    local_month(coalesce(c.issued_at, c.event_at), b.time_zone),
-    lot_expires_month(c.expires_at, c.rule_no, b.time_zone), lot_expires(c.expires_at, c.rule_no),
-    null, c.source, c.funder, coalesce(c.revenue > 0, false), 0, - x.amount::bigint
-from dated_entry b
+    local_month(c.issued_at, b.time_zone) as issued_month,
+    lot_expires_month(c.expires_at, c.rule_no, b.time_zone) as expires_month, lot_expires(c.expires_at, c.rule_no) as expires,
+    pending_until_day(c.available_at, c.event_at, b.event_at, b.time_zone) as available_on,
+    c.source, c.funder, c.is_sold, x.points, x.held
+from booked_entry b
 cross join lateral (
-    select h.account_id, h.seq from entry h where h.account_id = b.account_id and h.seq = b.hold_seq
+    select b.seq as lot_seq, b.amount as points, 0::bigint as held
+    where b.kind in ('earn', 'import', 'adjust', 'transfer_in') and b.expires_at is not null
     union all
-    select r.account_id, r.seq from entry r where r.account_id = b.account_id and r.hold_seq = b.hold_seq and r.kind = 'release'
+    select b.seq, x.amount::bigint, 0
+    from allocation x
+    where b.kind = 'extend' and x.account_id = b.account_id and x.seq = b.seq
+    union all
+    select x.lot_seq, - x.amount::bigint, case when b.kind in ('hold', 'release') then x.amount::bigint else 0 end
+    from allocation x
+    where b.kind not in ('earn', 'import', 'transfer_in') and x.account_id = b.account_id and x.seq = b.seq
+    union all
+    select x.lot_seq, 0, - x.amount::bigint
+    from (
+        select b.hold_seq as seq
+        union all
+        select r.seq from entry r where r.account_id = b.account_id and r.hold_seq = b.hold_seq and r.kind = 'release'
+    ) h
+    cross join lateral (select x.lot_seq, x.amount from allocation x where x.account_id = b.account_id and x.seq = h.seq offset 0) x
+    where b.kind = 'capture'
     offset 0
-) h
-join allocation x on x.account_id = h.account_id and x.seq = h.seq
-join entry c on c.account_id = x.account_id + 0 and c.seq = x.lot_seq
-where b.kind = 'capture';
+) x
+cross join lateral (
+    select b.issued_at, b.event_at, b.available_at, b.expires_at, b.rule_no, b.source, b.funder, b.is_sold
+    where x.lot_seq = b.seq
+    union all
+    select coalesce(c.issued_at, c.event_at), c.event_at, c.available_at, c.expires_at, c.rule_no, c.source, c.funder,
+        coalesce(c.revenue > 0, false)
+    from entry c
+    where x.lot_seq <> b.seq and c.account_id = b.account_id and c.seq = x.lot_seq
+    offset 0
+) c;
 
 comment on view lot_change is 'Changes of lots, with the origin of the points';
 comment on column lot_change.program_id is 'Program';
-comment on column lot_change.movement is 'As in dated_entry, of the entry that changes the lot';
+comment on column lot_change.movement is 'As in booked_entry, of the entry that changes the lot';
 comment on column lot_change.posted_at is 'When that was booked';
-comment on column lot_change.booked_on is 'As in dated_entry';
-comment on column lot_change.happened_on is 'As in dated_entry';
-comment on column lot_change.reported_on is 'As in dated_entry';
+comment on column lot_change.booked_on is 'As in booked_entry';
+comment on column lot_change.happened_on is 'As in booked_entry';
+comment on column lot_change.reported_on is 'As in booked_entry';
 comment on column lot_change.issued_month is 'First day of the month in which its points were issued first';
 comment on column lot_change.expires_month is 'First day of the month at whose end, or in which, it lapses; null unless that is fixed';
 comment on column lot_change.expires is 'fixed, moving or never';
@@ -324,8 +289,7 @@ comment on function lot_sums(timestamptz, timestamptz) is
     'Sums over the changes of lots by entries with since <= posted_at < until, null: without a bound, by all that pending_flow, cohort_flow and vintage_flow tell apart. Locks nothing';
 
 -- For few entries, whatever the planner believes: those of the time are found by
--- the index on posted_at and everything else by its key. Planned once for all
--- bounds.
+-- the index on posted_at. Planned once for all bounds.
 create function few_entry_facts(since timestamptz, until timestamptz)
 returns setof entry_fact
 language plpgsql stable parallel safe security definer rows 100
@@ -372,8 +336,8 @@ $$;
 comment on function few_lot_facts(timestamptz, timestamptz) is
     'lot_sums() in a way that suits few entries. Locks nothing';
 
--- For all of the journal: read from end to end and joined by hash, whatever the
--- planner believes, by several processes where the server grants them.
+-- For all of the journal: read from end to end, whatever the planner believes, by
+-- several processes where the server grants them.
 create function all_entry_facts(until timestamptz)
 returns setof entry_fact
 language plpgsql stable parallel safe security definer rows 100000

@@ -40,7 +40,7 @@ begin
     from jifen.overdue_lots(unbooked.program_id) o;
 
     -- No lot lapses before its expires_at.
-    select coalesce(sum(l.remaining::numeric), 0) into part
+    select coalesce(sum(l.remaining::bigint), 0) into part
     from jifen.lot l
     where l.program_id = unbooked.program_id and l.pending_until > now()
         and (l.expires_at > now() or l.rule_no is not null and not exists (
@@ -49,18 +49,18 @@ begin
         and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
     unbooked.pending := unbooked.pending + part;
 
-    select coalesce(sum(l.remaining::numeric), 0) into part
+    select coalesce(sum(l.remaining::bigint), 0) into part
     from jifen.lot l
     where l.program_id = unbooked.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
         and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
     unbooked.lapsed := unbooked.lapsed + part;
 
-    select coalesce(sum(x.remaining::numeric), 0) into part
+    select coalesce(sum(x.remaining::bigint), 0) into part
     from jifen.open_lot x
     where x.account_id = any (due) and x.rule_no is not null and x.lapses_at <= now();
     unbooked.lapsed := unbooked.lapsed + part;
 
-    select coalesce(sum(x.remaining::numeric), 0) into part
+    select coalesce(sum(x.remaining::bigint), 0) into part
     from jifen.open_lot x
     where x.account_id = any (waiting) and x.rule_no is not null and x.expires_at <= now() and x.lapses_at > now();
     unbooked.held_back := unbooked.held_back + part;

@@ -151,13 +151,13 @@ begin
             0::numeric as released
         from lot_then l
         union all
-        select coalesce(sum(l.remaining::numeric), 0), 0, 0
+        select coalesce(sum(l.remaining::bigint), 0), 0, 0
         from jifen.lot l
         where l.program_id = points_at.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= points_at.as_of
             and not exists (select from touched t where t.account_id = l.account_id and t.lot_seq = l.seq)
             and not exists (select from asked q where q.account_id = l.account_id)
         union all
-        select 0, coalesce(sum(l.remaining::numeric), 0), 0
+        select 0, coalesce(sum(l.remaining::bigint), 0), 0
         from jifen.lot l
         where l.program_id = points_at.program_id and l.pending_until > points_at.as_of and l.expires_at > points_at.as_of
             and not exists (select from touched t where t.account_id = l.account_id and t.lot_seq = l.seq)

@@ -6,10 +6,8 @@ create view unspent_lot as
 select f.program_id, f.issued_month, f.expires_month, f.expires, f.source, f.funder, f.points, f.held
 from cohort_flow f
 union all
-select o.program_id, date_trunc('month', coalesce(c.issued_at, c.event_at) at time zone p.time_zone)::date,
-    case when c.rule_no is null and c.expires_at < 'infinity' then
-        date_trunc('month', (c.expires_at - interval '1 microsecond') at time zone p.time_zone)::date end,
-    case when c.rule_no is not null then 'moving' when c.expires_at = 'infinity' then 'never' else 'fixed' end,
+select o.program_id, local_month(coalesce(c.issued_at, c.event_at), p.time_zone),
+    lot_expires_month(c.expires_at, c.rule_no, p.time_zone), lot_expires(c.expires_at, c.rule_no),
     c.source, c.funder, o.points, -o.released
 from overdue_lots() o
 join program p on p.program_id = o.program_id
@@ -34,6 +32,9 @@ create function moving_points()
 returns table (program_id integer, expires_month date, points numeric, lapsed numeric, held_back numeric)
 language plpgsql stable parallel safe security definer rows 100
 set search_path = jifen, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_sort = off
+set work_mem = '64MB'
 set jit = off
 as $$
 #variable_conflict use_column
@@ -47,13 +48,17 @@ begin
         return;
     end if;
     return query
-    select l.program_id, case when l.expires_at < 'infinity' then
-            date_trunc('month', (l.expires_at - interval '1 microsecond') at time zone p.time_zone)::date end,
-        sum(l.remaining::numeric), coalesce(sum(l.remaining::numeric) filter (where l.lapses_at <= now()), 0),
-        coalesce(sum(l.remaining::numeric) filter (where l.expires_at <= now() and l.lapses_at > now()), 0)
-    from jifen.open_lot l
-    join jifen.program p on p.program_id = l.program_id
-    where l.rule_no is not null and not exists (select from jifen.overdue_account x where x.account_id = l.account_id)
+    -- Materialized: the clock of each lot is read once, not wherever it is named.
+    with moving as materialized (
+        select l.program_id, p.time_zone, l.remaining, l.expires_at, l.lapses_at
+        from jifen.open_lot l
+        join jifen.program p on p.program_id = l.program_id
+        where l.rule_no is not null and not exists (select from jifen.overdue_account x where x.account_id = l.account_id)
+    )
+    select m.program_id, jifen.lot_expires_month(m.expires_at, null, m.time_zone),
+        sum(m.remaining::bigint), coalesce(sum(m.remaining::bigint) filter (where m.lapses_at <= now()), 0),
+        coalesce(sum(m.remaining::bigint) filter (where m.expires_at <= now() and m.lapses_at > now()), 0)
+    from moving m
     group by 1, 2;
 end
 $$;
@@ -72,14 +77,12 @@ from (
     where u.expires in ('fixed', 'never')
     union all
     -- What has lapsed of them.
-    select l.program_id, date_trunc('month', (l.expires_at - interval '1 microsecond') at time zone p.time_zone)::date,
-        0, l.remaining::numeric, 0
+    select l.program_id, lot_expires_month(l.expires_at, l.rule_no, p.time_zone), 0, l.remaining::numeric, 0
     from program p
     join lot l on l.program_id = p.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
     where not exists (select from overdue_lots() x where x.account_id = l.account_id and x.remaining > 0)
     union all
-    select o.program_id, case when o.expires_at < 'infinity' then
-            date_trunc('month', (o.expires_at - interval '1 microsecond') at time zone p.time_zone)::date end,
+    select o.program_id, lot_expires_month(o.expires_at, null, p.time_zone),
         case when o.rule_no is not null then o.remaining else 0 end, o.lapsed, o.held_back
     from overdue_lots() o
     join program p on p.program_id = o.program_id
@@ -165,14 +168,14 @@ select p.code as program, t.tier, t.members, t.points,
     round(t.points / nullif(sum(t.points) over (partition by p.program_id), 0), 6) as share,
     t.points * p.point_value as face_value, p.currency
 from (
-    select a.program_id, t.code as tier, count(*) filter (where a.balance > 0) as members, sum(a.balance::numeric) as points
+    select a.program_id, t.code as tier, count(*) filter (where a.balance > 0) as members, sum(a.balance::bigint) as points
     from account a
     left join (
         select e.account_id, sum(e.qualifying::bigint) as qualifying
         from program p
         join account a on a.program_id = p.program_id
         join entry e on e.account_id = a.account_id
-        where e.qualifying is not null and e.event_at <= now()
+        where a.balance <> 0 and e.qualifying is not null and e.event_at <= now()
             -- What happened later than that was not booked a day earlier.
             and e.posted_at > now() - p.tier_window - interval '5 days'
             and e.event_at > now() - p.tier_window - interval '4 days'
@@ -186,6 +189,7 @@ from (
         from tier
     ) t on t.program_id = a.program_id and greatest(coalesce(q.qualifying, 0), 0) >= t.since
         and (t.until is null or greatest(coalesce(q.qualifying, 0), 0) < t.until)
+    where a.balance <> 0
     group by a.program_id, t.code
 ) t
 join program p on p.program_id = t.program_id
@@ -214,10 +218,11 @@ select p.code as program, b.dormant_months, b.from_months, b.to_months, d.member
     d.points * p.point_value as face_value, p.currency
 from (
     select a.program_id, width_bucket(activity_at(a, p.activity), s.since) as step,
-        count(*) filter (where a.balance > 0) as members, sum(a.balance::numeric) as points
+        count(*) filter (where a.balance > 0) as members, sum(a.balance::bigint) as points
     from account a
     join program p on p.program_id = a.program_id
     join step s on s.program_id = a.program_id
+    where a.balance <> 0
     group by 1, 2
 ) d
 join program p on p.program_id = d.program_id
