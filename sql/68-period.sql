@@ -40,13 +40,15 @@ comment on column closed_period.posted_until is 'And an earlier one than this';
 -- Postings in flight have read the program's rules: the lock waits for them to
 -- end and lets others begin to read them only once the change is committed. So
 -- whatever has an earlier posted_at than changed_at is committed by then, and
--- seen by a statement that begins after the lock was taken.
+-- seen by a statement that begins after the lock was taken. All other postings
+-- wait behind a lock that waits, so it does not do so for long.
 create function lock_periods(program text) returns program
 language plpgsql volatile parallel unsafe
 set search_path = jifen, pg_temp
 as $$
 declare
     own jifen.program;
+    own_timeout constant text := current_setting('lock_timeout');
 begin
     perform jifen.require_writable('lock_periods()');
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -56,7 +58,19 @@ begin
                 upper(current_setting('transaction_isolation'))),
             hint = 'Begin it with ISOLATION LEVEL READ COMMITTED.';
     end if;
-    lock table jifen.program in exclusive mode;
+    begin
+        if own_timeout = '0' then
+            perform set_config('lock_timeout', '5s', true);
+        end if;
+        lock table jifen.program in exclusive mode;
+        perform set_config('lock_timeout', own_timeout, true);
+    exception when lock_not_available then
+        raise exception using errcode = 'lock_not_available',
+            message = 'a transaction that has posted is still open',
+            detail = format('Books are closed and opened between postings; after %s there was none.',
+                case own_timeout when '0' then '5s' else own_timeout end),
+            hint = 'Try again; pg_stat_activity shows who is idle in a transaction, and lock_timeout says how long to wait while other postings do.';
+    end;
     select p.* into own from jifen.program p where p.code = lock_periods.program;
     if not found then
         perform jifen.program_id(lock_periods.program);
@@ -66,7 +80,7 @@ end
 $$;
 
 comment on function lock_periods(text) is
-    'Returns the program, its periods locked: waits for postings in flight and holds off others, of all programs, until the end of the transaction. Raises JF002; 25001 in another isolation level than READ COMMITTED';
+    'Returns the program, its periods locked: waits for postings in flight and holds off others, of all programs, until the end of the transaction. Raises JF002; 25001 in another isolation level than READ COMMITTED; 55P03 after lock_timeout, 5 seconds where none is set';
 
 create function change_period(own program, until timestamptz, reason text) returns period_change
 language plpgsql volatile parallel unsafe
@@ -150,7 +164,7 @@ end
 $$;
 
 comment on function close_period(text, timestamptz, text) is
-    'Closes the program''s books of what happened before until, and returns the change. Later postings with an event_at in it are refused (JF008) or, with late_postings ''book'', count in the open period. Entries that follow from others, such as an expiry undone, are never refused and count there. Raises JF002; 55000 while lapsed points or overdue holds of the period are not booked; 25001 in another isolation level than READ COMMITTED; 22004, 22023, 25006. Locks the table program against postings: waits for those in flight and holds off others, of all programs, until the end of the transaction';
+    'Closes the program''s books of what happened before until, and returns the change. Later postings with an event_at in it are refused (JF008) or, with late_postings ''book'', count in the open period. Entries that follow from others, such as an expiry undone, are never refused and count there. Raises JF002; 55000 while lapsed points or overdue holds of the period are not booked; 25001 in another isolation level than READ COMMITTED; 55P03 where postings in flight do not end within lock_timeout, 5 seconds where none is set; 22004, 22023, 25006. Locks the table program against postings: waits for those in flight and holds off others, of all programs, until the end of the transaction';
 
 create function reopen_period(program text, until timestamptz, reason text) returns period_change
 language plpgsql volatile parallel unsafe security definer
@@ -180,7 +194,7 @@ end
 $$;
 
 comment on function reopen_period(text, timestamptz, text) is
-    'Opens the program''s books of what happened since until, null: all, for a reason that must be stated, and returns the change. What was booked late meanwhile stays in the period that was open then. Raises JF002, 22004, 22023, 25001, 25006. Locks as close_period() does';
+    'Opens the program''s books of what happened since until, null: all, for a reason that must be stated, and returns the change. What was booked late meanwhile stays in the period that was open then. Raises JF002, 22004, 22023, 25001, 25006, 55P03. Locks as close_period() does';
 
 revoke all on function lock_periods(text) from public;
 revoke all on function change_period(program, timestamptz, text) from public;

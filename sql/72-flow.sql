@@ -18,7 +18,7 @@ comment on table summary_state is 'How far the summaries reach: one row';
 comment on column summary_state.is_only is 'True';
 comment on column summary_state.summarized_until is 'They cover the entries with an earlier posted_at and no others; null: none. No entry still to come has an earlier one';
 comment on column summary_state.summarized_at is 'When they were brought there';
-comment on column summary_state.held_up_by is 'What they waited for then: a transaction that has posted and not ended; null: nothing';
+comment on column summary_state.held_up_by is 'What they waited for then: a transaction that has posted and not ended, or a program that was about to change; null: nothing';
 
 insert into summary_state default values;
 

@@ -101,24 +101,28 @@ comment on function add_to_summaries(timestamptz, timestamptz) is
 -- earlier time: postings read booked_from once they hold their lock on the
 -- table. A program that another session is about to change is left as it is.
 -- Nobody announces while another session finds out how far it can go.
-create function announce_summary() returns void
+create function announce_summary() returns timestamptz
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
+declare
+    announced timestamptz;
 begin
     -- Before the row, as a closing beside another time zone takes them.
     lock table jifen.program in row exclusive mode;
     perform from jifen.summary_state s for update skip locked;
     if found then
+        announced := clock_timestamp();
         update jifen.program p
-        set booked_from = greatest(p.booked_from, clock_timestamp())
+        set booked_from = greatest(p.booked_from, announced)
         where p.program_id in (select o.program_id from jifen.program o for no key update skip locked);
     end if;
+    return announced;
 end
 $$;
 
 comment on function announce_summary() is
-    'Has what is posted from now on booked from now on; does nothing while another session summarises. The first half of run_summary(), to be committed before the other. Locks the row of summary_state, and those of program against changes of rules';
+    'Has what is posted from now on booked from now on, and returns when; does nothing, and returns null, while another session summarises. A step of run_summary(), to be committed before the next one, advance_summaries(). Locks the row of summary_state, and those of program against changes of rules';
 
 -- How far is all that is booked committed, for good? Four readings, one after
 -- the other, tell it; each entry E of a transaction T is in one of these cases.
@@ -149,7 +153,7 @@ comment on function announce_summary() is
 -- time before which all that is booked, and all that ever will be, is in the
 -- snapshot. Where the beginning of a transaction is not to be seen (it is
 -- prepared, or its session does not tell) the summaries stay where they are.
-create function advance_summaries() returns boolean
+create function advance_summaries(announced timestamptz default null) returns boolean
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
@@ -163,6 +167,7 @@ declare
     writers integer[];
     is_prepared boolean;
     first record;
+    last record;
     waits_for text;
 begin
     perform jifen.require_writable('run_summary()');
@@ -198,8 +203,8 @@ begin
     join unnest(seen_pids, seen_starts, seen_states) s (pid, xact_start, state) on s.pid = h.pid
     where s.xact_start is not null or s.state is distinct from 'idle'
     order by s.xact_start nulls first limit 1;
-    select min(p.booked_from) into until from jifen.program p;
-
+    select p.code, p.booked_from into last from jifen.program p order by p.booked_from limit 1;
+    until := last.booked_from;
     if is_prepared then
         waits_for := 'a prepared transaction';
         until := since;
@@ -212,6 +217,8 @@ begin
     elsif first.xact_start < until then
         waits_for := format('session %s, in a transaction since %s', first.pid, first.xact_start);
         until := first.xact_start;
+    elsif until < announced then
+        waits_for := format('program "%s", which a session is about to change', last.code);
     end if;
     -- Who began before it and posts after it has booked after it.
     until := greatest(since, until);
@@ -225,8 +232,8 @@ begin
 end
 $$;
 
-comment on function advance_summaries() is
-    'Adds to the summaries what is booked for good, and tells whether there was any such time; does nothing while another session is at it. The second half of run_summary(). Raises 25001 unless READ COMMITTED, 25006. Locks the row of summary_state';
+comment on function advance_summaries(timestamptz) is
+    'Adds to the summaries what is booked for good, and tells whether there was any such time; does nothing while another session is at it. announced: what announce_summary() returned. The last step of run_summary(). Raises 25001 unless READ COMMITTED, 25006. Locks the row of summary_state';
 
 -- Vacuum does this too, at times. It is left to one that is at work.
 create function index_new_entries() returns void
@@ -252,6 +259,7 @@ language plpgsql
 as $$
 declare
     run pg_catalog.int8;
+    announced pg_catalog.timestamptz;
     failure pg_catalog.text;
     failure_message pg_catalog.text;
     failure_detail pg_catalog.text;
@@ -265,8 +273,8 @@ begin
             if step operator(pg_catalog.=) 1 then
                 perform jifen.index_new_entries();
             elsif step operator(pg_catalog.=) 2 then
-                perform jifen.announce_summary();
-            elsif jifen.advance_summaries() then
+                announced := jifen.announce_summary();
+            elsif jifen.advance_summaries(announced) then
                 perform jifen.add_to_job_run(run, 0, 0, 0, 0);
             end if;
         exception when others or query_canceled then
@@ -312,7 +320,7 @@ comment on function drop_summaries() is
 
 revoke all on function add_to_summaries(timestamptz, timestamptz) from public;
 revoke all on function announce_summary() from public;
-revoke all on function advance_summaries() from public;
+revoke all on function advance_summaries(timestamptz) from public;
 revoke all on function index_new_entries() from public;
 revoke all on procedure run_summary() from public;
 revoke all on function drop_summaries() from public;

@@ -126,6 +126,23 @@ is($node->safe_psql('postgres', 'select * from differences()'), '', 'nor is it l
 $node->safe_psql('postgres', 'call jifen.run_summary()');
 is($node->safe_psql('postgres', 'select held_up_by is null from jifen.summary_state'), 't', 'then nothing holds them up');
 
+# A program that somebody is about to change cannot be announced to.
+$node->safe_psql('postgres', q{select jifen.create_program('slow', currency => 'CNY')});
+$open = IPC::Run::start([ 'pgbench', '-n', '-t', 1, '-D', 'pause=2', '-f', script('change.sql', <<'SQL'), $node->connstr('postgres') ], '<', \undef, '>', \$out, '2>', \$err);
+begin;
+select jifen.set_agreement('slow', 'funder', 'bank', 0.01);
+\sleep :pause s
+end;
+SQL
+$node->poll_query_until('postgres', q{select exists (select from pg_stat_activity where state = 'idle in transaction')}) or die 'nobody changes it';
+$node->safe_psql('postgres', q{select jifen.earn('shop', 'meanwhile', 5)});
+$node->safe_psql('postgres', 'call jifen.run_summary()');
+is($node->safe_psql('postgres', 'select held_up_by from jifen.summary_state'), 'program "slow", which a session is about to change', 'a program being changed holds them up, and is named');
+is($node->safe_psql('postgres', 'select * from differences()'), '', 'nothing is amiss meanwhile');
+$open->finish;
+$node->safe_psql('postgres', 'call jifen.run_summary()');
+is($node->safe_psql('postgres', 'select held_up_by is null from jifen.summary_state'), 't', 'until it is');
+
 # Dropped and made anew.
 my @views = qw(program_flow day_flow pending_flow cohort_flow vintage_flow);
 my %sums = (
