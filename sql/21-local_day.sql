@@ -1,4 +1,4 @@
--- local_day: the days and months that instants lie in.
+-- local_day: the days and months that instants lie in, and how far apart these are.
 
 -- Immutable in the sense in which timezone(text, timestamptz) is, whose work
 -- they do in a fraction of its time.
@@ -29,3 +29,10 @@ as 'MODULE_PATHNAME';
 
 comment on function month_until(timestamptz, text) is
     'The first day of the month that the microsecond before an instant lies in, as local_day()';
+
+create function months_between(since date, until date) returns integer
+language sql immutable parallel safe
+return ((extract(year from until) - extract(year from since)) * 12 + extract(month from until) - extract(month from since))::integer;
+
+comment on function months_between(date, date) is
+    'How many months the month of until is after that of since; below zero: before it';

@@ -105,7 +105,6 @@ create index lot_moving on lot (account_id) where rule_no is not null;
 create index lot_rule on lot (program_id, rule_no, expires_at) where rule_no is not null;
 create index lot_pending on lot (program_id, pending_until) where pending_until is not null;
 
-
 comment on table lot is 'What is unspent of each credit; a lot that is used up is deleted';
 comment on column lot.account_id is 'Account';
 comment on column lot.expires_at is 'When the lot lapses, infinity for never; with a rule_no, not before then';

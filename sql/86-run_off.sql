@@ -8,8 +8,7 @@
 create view run_off as
 with recursive flow as materialized (
     select c.program_id, c.issued_month, c.expires, c.expires_month,
-        greatest(0, (extract(year from c.happened_month) - extract(year from c.issued_month)) * 12
-            + extract(month from c.happened_month) - extract(month from c.issued_month))::integer as age,
+        greatest(0, months_between(c.issued_month, c.happened_month)) as age,
         sum(c.points + c.held) as change,
         coalesce(-sum(c.points + c.held) filter (where c.movement in ('redeemed', 'returned')), 0) as redeemed,
         coalesce(-sum(c.points) filter (where c.movement in ('expired', 'reinstated')), 0) as expired
@@ -39,8 +38,7 @@ observed as materialized (
         select f.program_id, f.age, f.redeemed, f.expired, f.is_moving,
             sum(f.change) over (vintage rows unbounded preceding) as left_over,
             lead(f.age) over vintage as next_age,
-            (extract(year from h.month) - extract(year from f.issued_month)) * 12
-                + extract(month from h.month) - extract(month from f.issued_month) as current_age
+            months_between(f.issued_month, h.month) as current_age
         from (
             select f.program_id, f.issued_month, f.expires = 'moving' as is_moving, f.age,
                 sum(f.change) as change, sum(f.redeemed) as redeemed, sum(f.expired) as expired
@@ -51,7 +49,7 @@ observed as materialized (
         window vintage as (partition by f.program_id, f.issued_month, f.is_moving order by f.age)
     ) o
     cross join lateral (
-        select (least(o.next_age, o.current_age) - 1 - o.age)::integer as still
+        select least(o.next_age, o.current_age) - 1 - o.age as still
     ) s
     cross join lateral generate_series(0, s.still) n (n)
     cross join lateral (
@@ -73,11 +71,9 @@ oldest as materialized (
 ),
 open as materialized (
     select f.program_id, f.expires = 'moving' as is_moving,
-        ((extract(year from h.month) - extract(year from f.issued_month)) * 12
-            + extract(month from h.month) - extract(month from f.issued_month))::integer as age,
+        months_between(f.issued_month, h.month) as age,
         -- In how many months the points lapse; null: no month is set.
-        ((extract(year from f.expires_month) - extract(year from h.month)) * 12
-            + extract(month from f.expires_month) - extract(month from h.month))::integer as lapse,
+        months_between(h.month, f.expires_month) as lapse,
         sum(f.change) as points
     from flow f
     join here h on h.program_id = f.program_id

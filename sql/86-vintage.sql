@@ -20,9 +20,8 @@ from (
 ) c
 cross join lateral (
     select case when c.movement = 'imported' then 0
-        else greatest(0, (extract(year from c.happened_month) - extract(year from c.issued_month)) * 12
-            + extract(month from c.happened_month) - extract(month from c.issued_month))
-    end::integer as age
+        else greatest(0, months_between(c.issued_month, c.happened_month))
+    end as age
 ) a
 group by c.program, c.issued_month, a.age;
 
@@ -61,10 +60,8 @@ from (
     window so_far as (partition by v.program, v.issued_month order by v.age rows unbounded preceding)
 ) c
 join program p on p.code = c.program
-cross join lateral (select now() at time zone p.time_zone as at) here
 cross join lateral (
-    select coalesce(c.next_age - 1, greatest(c.age, ((extract(year from here.at) - extract(year from c.issued_month)) * 12
-        + extract(month from here.at) - extract(month from c.issued_month))::integer)) - c.age as still
+    select coalesce(c.next_age - 1, greatest(c.age, months_between(c.issued_month, local_day(now(), p.time_zone)))) - c.age as still
 ) s
 cross join lateral generate_series(0, s.still) n (n)
 where n.n between 0 and s.still;

@@ -185,6 +185,7 @@ comment on column revenue_by_day.recognised is 'So far: consideration * redeemed
 comment on column revenue_by_day.deferred is 'At the end of the day: consideration not recognised, the contract liability';
 comment on column revenue_by_day.currency is 'Currency of the money';
 
+-- Months in which nothing changed stand as the one before them left off.
 create view revenue_by_month as
 select m.program, m.basis, m.issued_years, s.month::date as month,
     m.deferred - (m.consideration - m.revenue) * (1 - s.later) as opening,
@@ -193,34 +194,23 @@ select m.program, m.basis, m.issued_years, s.month::date as month,
     m.revenue * (1 - s.later) as revenue, m.catch_up * (1 - s.later) as catch_up,
     m.recognised, m.deferred, m.currency
 from (
-    select d.program, d.basis, d.issued_years, d.month, d.time_zone, d.consideration, d.taken_over, d.rate, d.revenue, d.catch_up, d.currency,
-        sum(d.issued) over portfolio as issued,
-        sum(d.redeemed) over portfolio as redeemed,
-        sum(d.expired) over portfolio as expired,
-        sum(d.unspent) over portfolio as unspent,
-        sum(d.expected) over portfolio as expected,
-        sum(d.revenue) over portfolio as recognised,
-        sum(d.consideration - d.revenue) over portfolio as deferred,
-        lead(d.month) over portfolio as next_month
+    select d.*, lead(d.month) over (partition by d.program, d.basis, d.issued_years order by d.month) as next_month
     from (
-        select f.program, f.basis, f.issued_years, date_trunc('month', f.day::timestamp) as month, f.currency, p.time_zone,
-            sum(f.consideration) as consideration,
-            sum(f.taken_over) as taken_over,
-            sum(f.issued) as issued, sum(f.redeemed) as redeemed, sum(f.expired) as expired, sum(f.unspent) as unspent,
-            coalesce((array_agg(f.rate order by f.day desc) filter (where f.is_pool))[1], 1) as rate,
-            sum(f.expected) as expected, sum(f.recognised) as revenue, sum((1 - f.step) * f.recognised) as catch_up
-        from portfolio_figures f
-        join program p on p.code = f.program
-        where f.is_sold
-        group by f.program, f.basis, f.issued_years, date_trunc('month', f.day::timestamp), f.currency, p.time_zone
+        select d.program, d.basis, d.issued_years, date_trunc('month', d.day::timestamp) as month, d.currency,
+            sum(d.consideration) as consideration, sum(d.taken_over) as taken_over,
+            sum(d.revenue) as revenue, sum(d.catch_up) as catch_up,
+            (array_agg(d.issued order by d.day desc))[1] as issued, (array_agg(d.redeemed order by d.day desc))[1] as redeemed,
+            (array_agg(d.expired order by d.day desc))[1] as expired, (array_agg(d.unspent order by d.day desc))[1] as unspent,
+            (array_agg(d.rate order by d.day desc))[1] as rate, (array_agg(d.expected order by d.day desc))[1] as expected,
+            (array_agg(d.recognised order by d.day desc))[1] as recognised, (array_agg(d.deferred order by d.day desc))[1] as deferred
+        from revenue_by_day d
+        group by d.program, d.basis, d.issued_years, date_trunc('month', d.day::timestamp), d.currency
     ) d
-    window portfolio as (partition by d.program, d.basis, d.issued_years order by d.month)
 ) m
-cross join lateral (
-    select g.month, case when g.month = m.month then 0 else 1 end as later
-    from generate_series(m.month, greatest(m.month, coalesce(m.next_month - interval '1 month',
-        date_trunc('month', now() at time zone m.time_zone))), interval '1 month') g (month)
-) s;
+join program p on p.code = m.program
+cross join lateral generate_series(m.month, greatest(m.month, coalesce(m.next_month - interval '1 month',
+    date_trunc('month', now() at time zone p.time_zone))), interval '1 month') g (month)
+cross join lateral (select g.month, case when g.month = m.month then 0 else 1 end as later) s;
 
 comment on view revenue_by_month is 'Revenue of points to which consideration was allocated, by local month from a portfolio''s first one to the present one: opening + consideration - revenue = deferred';
 comment on column revenue_by_month.program is 'Program';
@@ -293,35 +283,22 @@ select m.program, m.basis, m.issued_years, s.month::date as month,
     m.accrued * (1 - s.later) as accrued, m.released * (1 - s.later) as released, m.catch_up * (1 - s.later) as catch_up,
     m.used * (1 - s.later) as used, m.provision, m.currency
 from (
-    select d.program, d.basis, d.issued_years, d.month, d.time_zone, d.rate, d.accrued, d.released, d.catch_up, d.used, d.currency,
-        sum(d.issued) over portfolio as issued,
-        sum(d.redeemed) over portfolio as redeemed,
-        sum(d.expired) over portfolio as expired,
-        sum(d.unspent) over portfolio as unspent,
-        sum(d.expected) over portfolio as expected,
-        sum(d.provision) over portfolio as provision,
-        lead(d.month) over portfolio as next_month
+    select d.*, lead(d.month) over (partition by d.program, d.basis, d.issued_years order by d.month) as next_month
     from (
-        select f.program, f.basis, f.issued_years, date_trunc('month', f.day::timestamp) as month, f.currency, p.time_zone,
-            sum(f.issued) as issued, sum(f.redeemed) as redeemed, sum(f.expired) as expired, sum(f.unspent) as unspent,
-            coalesce((array_agg(f.rate order by f.day desc) filter (where f.is_pool))[1], 1) as rate,
-            sum(f.expected) as expected,
-            sum(f.step * greatest(f.provision + f.used, 0)) as accrued,
-            sum(f.step * greatest(- f.provision - f.used, 0)) as released,
-            sum((1 - f.step) * f.provision) as catch_up,
-            sum(f.used) as used, sum(f.provision) as provision
-        from portfolio_figures f
-        join program p on p.code = f.program
-        where not f.is_sold
-        group by f.program, f.basis, f.issued_years, date_trunc('month', f.day::timestamp), f.currency, p.time_zone
+        select d.program, d.basis, d.issued_years, date_trunc('month', d.day::timestamp) as month, d.currency,
+            sum(d.accrued) as accrued, sum(d.released) as released, sum(d.catch_up) as catch_up, sum(d.used) as used,
+            (array_agg(d.issued order by d.day desc))[1] as issued, (array_agg(d.redeemed order by d.day desc))[1] as redeemed,
+            (array_agg(d.expired order by d.day desc))[1] as expired, (array_agg(d.unspent order by d.day desc))[1] as unspent,
+            (array_agg(d.rate order by d.day desc))[1] as rate, (array_agg(d.expected order by d.day desc))[1] as expected,
+            (array_agg(d.provision order by d.day desc))[1] as provision
+        from cost_by_day d
+        group by d.program, d.basis, d.issued_years, date_trunc('month', d.day::timestamp), d.currency
     ) d
-    window portfolio as (partition by d.program, d.basis, d.issued_years order by d.month)
 ) m
-cross join lateral (
-    select g.month, case when g.month = m.month then 0 else 1 end as later
-    from generate_series(m.month, greatest(m.month, coalesce(m.next_month - interval '1 month',
-        date_trunc('month', now() at time zone m.time_zone))), interval '1 month') g (month)
-) s;
+join program p on p.code = m.program
+cross join lateral generate_series(m.month, greatest(m.month, coalesce(m.next_month - interval '1 month',
+    date_trunc('month', now() at time zone p.time_zone))), interval '1 month') g (month)
+cross join lateral (select g.month, case when g.month = m.month then 0 else 1 end as later) s;
 
 comment on view cost_by_month is 'What points cost that nobody paid for, by local month from a portfolio''s first one to the present one: opening + accrued - released + catch_up - used = provision';
 comment on column cost_by_month.program is 'Program';

@@ -37,7 +37,7 @@ select is_empty($$select oid::regprocedure from member_function
 select bag_eq($$select f.proname::text from member_function f join pg_language l on l.oid = f.prolang
         where l.lanname in ('sql', 'plpgsql') and not coalesce('search_path=jifen, pg_temp' = any (f.proconfig), false)$$,
     array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'run_summary', 'posting', 'activity_at', 'last_activity_at',
-        'filled_template', 'lots_to_lapse', 'reminder_of', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'entry_sums', 'lot_sums',
+        'filled_template', 'lots_to_lapse', 'reminder_of', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'months_between', 'entry_sums', 'lot_sums',
         'history_of_changed'],
     'and so has every function in SQL, but for the procedures, since one that sets something cannot commit, and those that are expanded where they are called');
 select is_empty($$select oid::regprocedure from member_function where public_may and (prosecdef or provolatile <> 'i')$$,
@@ -45,7 +45,7 @@ select is_empty($$select oid::regprocedure from member_function where public_may
 select is_empty($$select oid::regprocedure from member_function where public_may
         and not (array['point_amount', 'expiry_policy']::regtype[] && (proargtypes::oid[]::regtype[] || prorettype::regtype)
             or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at',
-                'chain_ladder', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'local_day', 'local_month', 'day_until', 'month_until'))$$,
+                'chain_ladder', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'local_day', 'local_month', 'day_until', 'month_until', 'months_between'))$$,
     'and belongs to the two types, or to a view');
 select is_empty($$select f.oid::regprocedure from member_function f
         where not f.public_may and not f.prosecdef and exists (select from pg_depend d
