@@ -43,7 +43,7 @@ begin
         cross join lateral (
             select from jifen.lot l where l.program_id = p.program_id and l.rule_no is not null limit 1
         ) l
-    ) then
+    ) and not exists (select from jifen.overdue_account) then
         return;
     end if;
     return query
@@ -53,13 +53,13 @@ begin
         coalesce(sum(l.remaining::numeric) filter (where l.expires_at <= now() and l.lapses_at > now()), 0)
     from jifen.open_lot l
     join jifen.program p on p.program_id = l.program_id
-    where l.rule_no is not null and not exists (select from jifen.overdue_account x where x.account_id = l.account_id)
+    where l.rule_no is not null
     group by 1, 2;
 end
 $$;
 
 comment on function moving_points() is
-    'Points in lots whose expiry can move, but those of the accounts of overdue_account, by program and by the first day of the local month where their clocks stand now (null: never), and what of them has lapsed or waits for a notice (held_back). Locks nothing';
+    'Points in lots whose expiry can move, by program and by the first day of the local month where their clocks stand now (null: never), and what of them has lapsed or waits for a notice (held_back). Locks nothing';
 
 revoke all on function moving_points() from public;
 
@@ -71,18 +71,17 @@ from (
     from unspent_lot u
     where u.expires in ('fixed', 'never')
     union all
-    -- What has lapsed of them.
+    -- What has lapsed of them, and what more has with the release of overdue holds.
     select l.program_id, date_trunc('month', (l.expires_at - interval '1 microsecond') at time zone p.time_zone)::date,
         0, l.remaining::numeric, 0
     from program p
     join lot l on l.program_id = p.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
-    where not exists (select from overdue_lots() x where x.account_id = l.account_id and x.remaining > 0)
     union all
-    select o.program_id, case when o.expires_at < 'infinity' then
-            date_trunc('month', (o.expires_at - interval '1 microsecond') at time zone p.time_zone)::date end,
-        case when o.rule_no is not null then o.remaining else 0 end, o.lapsed, o.held_back
+    select o.program_id, date_trunc('month', (o.expires_at - interval '1 microsecond') at time zone p.time_zone)::date,
+        0, o.points, 0
     from overdue_lots() o
     join program p on p.program_id = o.program_id
+    where o.rule_no is null and o.expires_at <= now()
     union all
     select m.program_id, m.expires_month, m.points, m.lapsed, m.held_back
     from moving_points() m
