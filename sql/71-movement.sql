@@ -45,13 +45,17 @@ return case when available_at > credited_at and at < available_at then day_until
 comment on function pending_until_day(timestamptz, timestamptz, timestamptz, text) is
     'The last day on which a lot that was credited at credited_at is not wholly available, for what happened to it at at; null if it was by then';
 
+-- Materialized: reckoned once, and not for each entry that meets its program.
 create view program_clock as
-select p.program_id, p.time_zone, c.changed_at, c.closed_until
-from program p
-cross join lateral (
-    select array_agg(c.changed_at order by c.change_no) as changed_at, array_agg(c.closed_until order by c.change_no) as closed_until
-    from period_change c where c.program_id = p.program_id
-) c;
+with clock as materialized (
+    select p.program_id, p.time_zone, c.changed_at, c.closed_until
+    from program p
+    cross join lateral (
+        select array_agg(c.changed_at order by c.change_no) as changed_at, array_agg(c.closed_until order by c.change_no) as closed_until
+        from period_change c where c.program_id = p.program_id
+    ) c
+)
+select program_id, time_zone, changed_at, closed_until from clock;
 
 comment on view program_clock is 'By which clock each program reckons, and the closings and reopenings of its books in order';
 comment on column program_clock.program_id is 'Program';

@@ -1,4 +1,4 @@
--- redemption_estimate: what share of the points issued will be redeemed, and what consideration is allocated to them.
+-- redemption_estimate: what share of points will be redeemed, and what follows for consideration: allocated, and deferred.
 
 create view currency_scale as
 select c.currency, c.scale
@@ -169,11 +169,12 @@ comment on function estimated_redemption_rate(integer, date, integer) is
     'Estimate that holds on the local day as_of, of the share that will be redeemed of the points issued in the local year issued_year, by default that of as_of; null: there is none. program_id: of program_id(). Locks nothing';
 
 -- The figures of revenue_by_day and cost_by_day at the end of one day, without
--- those of the days before it.
+-- those of the days before it; of all programs in one reading of the flow.
 create function portfolios_at(
-    program_id integer,
+    of_program integer,
     as_of date,
     basis text,
+    out program_id integer,
     out issued_years int4range,
     out is_sold boolean,
     out rate numeric,
@@ -188,6 +189,7 @@ set search_path = jifen, pg_temp
 set plan_cache_mode = force_custom_plan
 set jit = off
 as $$
+#variable_conflict use_column
 begin
     if portfolios_at.basis is null or portfolios_at.basis not in ('booked', 'happened', 'reported') then
         raise exception using errcode = 'invalid_parameter_value',
@@ -196,79 +198,70 @@ begin
             hint = 'Use booked, happened or reported.';
     end if;
     return query
-    select v.issued_years, v.is_sold, v.rate, v.issued, v.redeemed, v.unspent,
+    select v.program_id, v.issued_years, v.is_sold, v.rate, v.issued, v.redeemed, v.unspent,
         greatest(v.redeemed, least(v.rate * v.issued, v.redeemed + v.unspent)), v.consideration
     from (
-        select v.issued_years, v.is_sold, v.rate, sum(v.consideration) as consideration, sum(v.issued) as issued, sum(v.unspent) as unspent,
-            sum(v.issued - v.unspent - v.expired) as redeemed
+        select f.program_id, coalesce(t.issued_years, int4range(f.issued_year, f.issued_year + 1)) as issued_years, f.is_sold,
+            coalesce(t.rate, 1) as rate, sum(f.consideration) as consideration, sum(f.issued) as issued, sum(f.unspent) as unspent,
+            sum(f.issued - f.unspent - f.expired) as redeemed
         from (
-            select coalesce(t.issued_years, int4range(f.issued_year, f.issued_year + 1)) as issued_years, f.is_sold, coalesce(t.rate, 1) as rate,
-                f.issued, f.unspent, f.expired, f.consideration
-            from (
-                select f.issued_year, f.is_sold, sum(f.issued) as issued, sum(f.points + f.held) as unspent, sum(f.revenue) as consideration,
-                    sum(case when f.movement in ('expired', 'reinstated', 'adjusted') then f.issued - f.points - f.held else 0 end) as expired
-                from jifen.vintage_flow f
-                where f.program_id = portfolios_at.program_id
-                    and case portfolios_at.basis when 'booked' then f.booked_on when 'happened' then f.happened_on
-                        else f.reported_on end <= portfolios_at.as_of
-                group by f.issued_year, f.is_sold
-            ) f
-            left join jifen.redemption_estimate_term t on t.program_id = portfolios_at.program_id and t.issued_years @> f.issued_year
-                and t.valid @> portfolios_at.as_of
-        ) v
-        group by v.issued_years, v.is_sold, v.rate
+            select f.program_id, d.day, f.issued_year, f.is_sold, sum(f.issued) as issued, sum(f.points + f.held) as unspent,
+                sum(f.revenue) as consideration,
+                sum(case when f.movement in ('expired', 'reinstated', 'adjusted') then f.issued - f.points - f.held else 0 end) as expired
+            from jifen.vintage_flow f
+            join jifen.program p on p.program_id = f.program_id
+            cross join lateral (select coalesce(portfolios_at.as_of, jifen.local_day(now(), p.time_zone)) as day) d
+            where (portfolios_at.of_program is null or f.program_id = portfolios_at.of_program)
+                and case portfolios_at.basis when 'booked' then f.booked_on when 'happened' then f.happened_on
+                    else f.reported_on end <= d.day
+            group by f.program_id, d.day, f.issued_year, f.is_sold
+        ) f
+        left join jifen.redemption_estimate_term t on t.program_id = f.program_id and t.issued_years @> f.issued_year and t.valid @> f.day
+        group by f.program_id, coalesce(t.issued_years, int4range(f.issued_year, f.issued_year + 1)), f.is_sold, coalesce(t.rate, 1)
     ) v;
 end
 $$;
 
 comment on function portfolios_at(integer, date, text) is
-    'What has become, by the end of the local day as_of, of the points of each portfolio, sold (is_sold: consideration was allocated to them) and free ones: issued net of reversals, redeemed net of returns, unspent in lots and on hold, and expected to be redeemed in the end at the estimated rate, 1 where there is none; consideration in the program''s currency. program_id: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
+    'What has become, by the end of the local day as_of, null: today, of the points of each portfolio of a program, null: of all, sold (is_sold: consideration was allocated to them) and free ones: issued net of reversals, redeemed net of returns, unspent in lots and on hold, and expected to be redeemed in the end at the estimated rate, 1 where there is none; consideration in the program''s currency. of_program: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
 
 create function portfolio_totals(
-    program_id integer,
-    as_of date,
+    of_program integer default null,
+    as_of date default null,
     basis text default 'reported',
+    out program_id integer,
     out expected_redemption numeric,
     out deferred_revenue numeric
-) returns record
-language sql stable parallel safe security definer
+) returns setof record
+language sql stable parallel safe security definer rows 10
 set search_path = jifen, pg_temp
 as $$
-    select coalesce(sum(greatest(p.expected - p.redeemed, 0)), 0),
+    select p.program_id, coalesce(sum(greatest(p.expected - p.redeemed, 0)), 0),
         coalesce(sum(round(p.consideration, c.scale) - round(
             case
                 when p.unspent <= 0 then p.consideration
                 when p.expected <= 0 then 0
                 else p.consideration * greatest(p.redeemed, 0) / p.expected
             end, c.scale)) filter (where p.is_sold), 0)
-    from jifen.portfolios_at(portfolio_totals.program_id, portfolio_totals.as_of, portfolio_totals.basis) p
-    join jifen.program_currency c on c.program_id = portfolio_totals.program_id
+    from jifen.portfolios_at(portfolio_totals.of_program, portfolio_totals.as_of, portfolio_totals.basis) p
+    join jifen.program_currency c on c.program_id = p.program_id
+    group by p.program_id
 $$;
 
 comment on function portfolio_totals(integer, date, text) is
-    'At the end of the local day as_of, of all portfolios together. expected_redemption: how many of the unspent points are expected to be redeemed: of each portfolio, sold and free points apart, rate * issued - redeemed, at most what is unspent, and all of it where no rate is estimated; deferred_revenue: consideration allocated to points that is not yet recognised as revenue, in the program''s currency, as deferred of revenue_by_day. program_id: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
-
-create function expected_redemption(program_id integer, as_of date, basis text default 'reported') returns numeric
-language sql stable parallel safe security definer
-set search_path = jifen, pg_temp
-as $$
-    select t.expected_redemption
-    from jifen.portfolio_totals(expected_redemption.program_id, expected_redemption.as_of, expected_redemption.basis) t
-$$;
-
-comment on function expected_redemption(integer, date, text) is
-    'expected_redemption of portfolio_totals()';
+    'At the end of the local day as_of, null: today, of all portfolios of a program together, null: of each program; no row where nothing moved. expected_redemption: how many of the unspent points are expected to be redeemed: of each portfolio, sold and free points apart, rate * issued - redeemed, at most what is unspent, and all of it where no rate is estimated; deferred_revenue: consideration allocated to points that is not yet recognised as revenue, in the program''s currency, as deferred of revenue_by_day. of_program: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
 
 create function deferred_revenue(program_id integer, as_of date, basis text default 'reported') returns numeric
 language sql stable parallel safe security definer
 set search_path = jifen, pg_temp
 as $$
-    select t.deferred_revenue
-    from jifen.portfolio_totals(deferred_revenue.program_id, deferred_revenue.as_of, deferred_revenue.basis) t
+    select coalesce((
+        select t.deferred_revenue
+        from jifen.portfolio_totals(deferred_revenue.program_id, deferred_revenue.as_of, deferred_revenue.basis) t), 0)
 $$;
 
 comment on function deferred_revenue(integer, date, text) is
-    'deferred_revenue of portfolio_totals()';
+    'deferred_revenue of portfolio_totals(), 0 where nothing moved';
 
 create function allocate_consideration(transaction_price numeric, standalone_prices numeric[], scale integer default 2) returns numeric[]
 language plpgsql immutable parallel safe
@@ -381,7 +374,6 @@ revoke all on function record_redemption_estimate(text, numeric, date, int4range
 revoke all on function estimated_redemption_rate(integer, date, integer) from public;
 revoke all on function portfolios_at(integer, date, text) from public;
 revoke all on function portfolio_totals(integer, date, text) from public;
-revoke all on function expected_redemption(integer, date, text) from public;
 revoke all on function deferred_revenue(integer, date, text) from public;
 revoke all on function allocate_consideration(numeric, numeric[], integer) from public;
 revoke all on function allocate_to_points(text, numeric, point_amount, numeric, integer, date) from public;

@@ -77,10 +77,10 @@ select p.code as program,
     coalesce(f.debt, 0) - u.repaid as debt,
     u.held_back,
     coalesce(f.points, 0) * p.point_value as face_value,
-    e.redemption_rate,
-    e.expected_redemption,
-    e.expected_redemption * p.point_value as expected_value,
-    e.deferred_revenue,
+    r.redemption_rate,
+    coalesce(e.expected_redemption, 0) as expected_redemption,
+    coalesce(e.expected_redemption, 0) * p.point_value as expected_value,
+    coalesce(e.deferred_revenue, 0) as deferred_revenue,
     p.currency
 from program p
 left join (
@@ -89,14 +89,10 @@ left join (
     group by program_id
 ) f on f.program_id = p.program_id
 cross join lateral unbooked(p.program_id) u
-cross join lateral (
-    select estimated_redemption_rate(p.program_id, d.day) as redemption_rate, t.expected_redemption, t.deferred_revenue
-    from (select (now() at time zone p.time_zone)::date as day) d
-    cross join lateral portfolio_totals(p.program_id, d.day) t
-    offset 0
-) e;
+cross join lateral (select estimated_redemption_rate(p.program_id, local_day(now(), p.time_zone)) as redemption_rate offset 0) r
+left join portfolio_totals() e on e.program_id = p.program_id;
 
-comment on view liability is 'What each program owes now, in points as the sum of balance() of all members and in money; whatever is booked counts, also what is dated ahead of now';
+comment on view liability is 'What each program owes now, in points as the sum of balance() of all members and in money; whatever is booked counts, also what is dated ahead of now; what is expected and deferred is of the end of the local day';
 comment on column liability.program is 'Program';
 comment on column liability.members is 'Members with a balance above zero';
 comment on column liability.points is 'All points owed: available + pending + held + lapsed - debt';

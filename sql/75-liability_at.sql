@@ -252,9 +252,10 @@ begin
     -- Neither estimates nor revenue are told by what was known of them.
     if liability_at.known_at is null then
         -- Of a midnight, the day that it ends.
-        day := ((liability_at.as_of - interval '1 microsecond') at time zone own.time_zone)::date;
+        day := jifen.day_until(liability_at.as_of, own.time_zone);
         liability_at.redemption_rate := jifen.estimated_redemption_rate(own.program_id, day);
-        select t.expected_redemption, t.deferred_revenue into liability_at.expected_redemption, liability_at.deferred_revenue
+        select coalesce(sum(t.expected_redemption), 0), coalesce(sum(t.deferred_revenue), 0)
+        into liability_at.expected_redemption, liability_at.deferred_revenue
         from jifen.portfolio_totals(own.program_id, day, 'happened') t;
         liability_at.expected_value := liability_at.expected_redemption * own.point_value;
     end if;

@@ -1,4 +1,4 @@
--- An analyst with the rights that docs/privileges.md grants reads every view, and the ready queries run.
+-- With the rights that docs/privileges.md grants, an analyst and finance read every view, and the ready queries run.
 begin;
 set search_path = jifen, public;
 select no_plan();
@@ -7,16 +7,14 @@ select lives_ok($$select create_program('shop', auto_open => true, currency => '
 select lives_ok($$select earn('shop', 'ann', 250, source => 'web', funder => 'bank', revenue => 2.50)$$, 'points are earned');
 select lives_ok($$select redeem('shop', 'ann', 100, source => 'app', partner => 'airline')$$, 'and spent');
 
-create role analyst_of_test;
-grant usage on schema public to analyst_of_test;
-grant usage on schema jifen to analyst_of_test;
-grant select on all tables in schema jifen to analyst_of_test;
--- What the page grants, for this role.
+-- What the page grants, for these roles.
+create role points_analyst_of_test;
+create role points_finance_of_test;
 \set page `cat docs/privileges.md`
 create temp table recipe as
-select replace(r[1], 'points_analyst', 'analyst_of_test') as statement
-from regexp_matches(:'page', '(grant execute on function [^;]* to points_analyst);', 'g') r;
-select cmp_ok((select count(*)::integer from recipe), '>=', 2, 'the page has grants for an analyst');
+select regexp_replace(r[1], '\m(points_analyst|points_finance)\M', '\1_of_test', 'g') as statement
+from regexp_matches(regexp_replace(:'page', ', shop_app;', ';', 'g'), '^(grant [^;]* to (?:points_analyst|points_finance));', 'gn') r;
+select cmp_ok((select count(*)::integer from recipe), '>=', 7, 'the page has grants for an analyst and for finance');
 do $$
 declare
     r record;
@@ -29,9 +27,14 @@ $$;
 
 create temp table report as
 select c.relname::text as name from pg_class c where c.relnamespace = 'jifen'::regnamespace and c.relkind = 'v';
-grant select on report to analyst_of_test;
-set role analyst_of_test;
+grant select on report to points_analyst_of_test;
+set role points_analyst_of_test;
 select lives_ok(format('select * from jifen.%I', r.name), 'the analyst reads ' || r.name) from report r order by r.name;
+select throws_ok($$select jifen.record_redemption_estimate('shop', 0.9)$$, '42501', null, 'and estimates nothing');
+reset role;
+set role points_finance_of_test;
+select lives_ok(format('select * from jifen.%I', r.name), 'finance reads ' || r.name) from report r order by r.name;
+select lives_ok($$select jifen.record_redemption_estimate('shop', 0.9)$$, 'and estimates');
 reset role;
 
 -- The queries for a BI tool, without psql's own lines.

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(78);
+select plan(80);
 \ir footing.psql
 \ir liability_history.psql
 
@@ -247,6 +247,36 @@ select throws_ok(call, '42501', null, call || ': but no more')
 from unnest(array['select jifen.advance_summaries()', 'select jifen.drop_summaries()', 'table jifen.day_summary', 'call jifen.run_summary()']) call;
 reset role;
 select throws_ok('call run_summary()', '2D000', null, 'run_summary() cannot run within a transaction: it commits');
+
+-- ---------- many programs, and statistics of another time ----------
+
+-- What was known of the journal when there were earns alone must not have every
+-- entry look at every program.
+do $$
+begin
+    perform create_program('many' || n, auto_open => true) from generate_series(1, 60) n;
+    perform earn('many' || n, 'ann', 100) from generate_series(1, 60) n, generate_series(1, 5);
+    analyze entry, account, program, period_change, allocation;
+    perform redeem('many' || n, 'ann', 7) from generate_series(1, 60) n, generate_series(1, 5);
+end
+$$;
+create function pg_temp.reads(query text) returns bigint
+language plpgsql as $$
+declare
+    before bigint;
+    reads constant text := $r$select sum(pg_stat_get_xact_tuples_returned(c) + pg_stat_get_xact_tuples_fetched(c))
+        from unnest(array['program', 'program_pkey', 'period_change', 'period_change_pkey']::regclass[]) c$r$;
+    after bigint;
+begin
+    execute reads into before;
+    execute query;
+    execute reads into after;
+    return after - before;
+end
+$$;
+select cmp_ok(pg_temp.reads(format('select count(*) from %s_facts((select min(created_at) from program), null)', what)), '<', 3000::bigint,
+    what || 's: programs are looked up, not read over and over')
+from unnest(array['few_entry', 'few_lot']) what;
 
 select * from finish();
 rollback;
