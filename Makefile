@@ -91,7 +91,7 @@ endif
 REGRESS := $(patsubst $(srcdir)/test/sql/%.sql,%,$(sort $(wildcard $(srcdir)/test/sql/*.sql)))
 ISOLATION := $(patsubst $(srcdir)/test/specs/%.spec,%,$(sort $(wildcard $(srcdir)/test/specs/*.spec)))
 REGRESS_OPTS = --inputdir=$(srcdir)/test --load-extension=$(EXTENSION)
-ISOLATION_OPTS := $(REGRESS_OPTS)
+ISOLATION_OPTS := $(REGRESS_OPTS) --launcher=$(srcdir)/test/bin/spec
 ENCODING = UTF8
 NO_LOCALE = 1
 

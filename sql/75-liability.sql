@@ -18,52 +18,46 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    -- Accounts all of whose lots overdue_lots() tells.
-    asked bigint[] := array(select o.account_id from jifen.overdue_account o where o.program_id = unbooked.program_id);
-    -- Others with lots that can move and may have lapsed, or may wait for a notice.
-    due bigint[] := array(select a.account_id from jifen.account a
+    -- Accounts with lots that can move and may have lapsed, or wait for a notice.
+    due bigint[] := array(
+        select a.account_id from jifen.account a
         where a.program_id = unbooked.program_id and a.due_at < 'infinity' and a.due_at <= now()
-            and not exists (select from unnest(asked) x (account_id) where x.account_id = a.account_id));
-    waiting bigint[] := array(select distinct l.account_id
+        union
+        select l.account_id
         from jifen.expiry_rule r
         cross join lateral (
             select l.account_id from jifen.lot l
             where l.program_id = r.program_id and l.rule_no = r.rule_no and l.expires_at <= now() offset 0
         ) l
         where r.program_id = unbooked.program_id and r.notice_days is not null
-            and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id));
+        union
+        select o.account_id from jifen.overdue_account o where o.program_id = unbooked.program_id);
     part numeric;
 begin
-    select coalesce(sum(o.released), 0), coalesce(sum(o.released - o.points), 0), coalesce(sum(o.pending), 0),
-        coalesce(sum(o.lapsed), 0), coalesce(sum(o.held_back), 0)
-    into unbooked.released, unbooked.repaid, unbooked.pending, unbooked.lapsed, unbooked.held_back
+    select coalesce(sum(o.released), 0), coalesce(sum(o.released - o.points), 0),
+        coalesce(sum(o.points) filter (where o.rule_no is null and o.expires_at <= now()), 0)
+    into unbooked.released, unbooked.repaid, unbooked.lapsed
     from jifen.overdue_lots(unbooked.program_id) o;
 
-    -- No lot lapses before its expires_at.
-    select coalesce(sum(l.remaining::bigint), 0) into part
+    -- No lot lapses before its expires_at. What holds took is not pending.
+    select coalesce(sum(l.remaining::bigint), 0) into unbooked.pending
     from jifen.lot l
     where l.program_id = unbooked.program_id and l.pending_until > now()
         and (l.expires_at > now() or l.rule_no is not null and not exists (
             select from jifen.open_lot x where x.account_id = l.account_id and x.seq = l.seq and x.lapses_at <= now()
-        ))
-        and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
-    unbooked.pending := unbooked.pending + part;
+        ));
 
     select coalesce(sum(l.remaining::bigint), 0) into part
     from jifen.lot l
-    where l.program_id = unbooked.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
-        and not exists (select from unnest(asked) x (account_id) where x.account_id = l.account_id);
+    where l.program_id = unbooked.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now();
     unbooked.lapsed := unbooked.lapsed + part;
 
-    select coalesce(sum(x.remaining::bigint), 0) into part
+    select coalesce(sum(x.remaining::bigint) filter (where x.lapses_at <= now()), 0),
+        coalesce(sum(x.remaining::bigint) filter (where x.lapses_at > now()), 0)
+    into part, unbooked.held_back
     from jifen.open_lot x
-    where x.account_id = any (due) and x.rule_no is not null and x.lapses_at <= now();
+    where x.account_id = any (due) and x.rule_no is not null and x.expires_at <= now();
     unbooked.lapsed := unbooked.lapsed + part;
-
-    select coalesce(sum(x.remaining::bigint), 0) into part
-    from jifen.open_lot x
-    where x.account_id = any (waiting) and x.rule_no is not null and x.expires_at <= now() and x.lapses_at > now();
-    unbooked.held_back := unbooked.held_back + part;
 end
 $$;
 

@@ -44,7 +44,7 @@ begin
         cross join lateral (
             select from jifen.lot l where l.program_id = p.program_id and l.rule_no is not null limit 1
         ) l
-    ) then
+    ) and not exists (select from jifen.overdue_account) then
         return;
     end if;
     return query
@@ -53,7 +53,7 @@ begin
         select l.program_id, p.time_zone, l.remaining, l.expires_at, l.lapses_at
         from jifen.open_lot l
         join jifen.program p on p.program_id = l.program_id
-        where l.rule_no is not null and not exists (select from jifen.overdue_account x where x.account_id = l.account_id)
+        where l.rule_no is not null
     )
     select m.program_id, jifen.lot_expires_month(m.expires_at, null, m.time_zone),
         sum(m.remaining::bigint), coalesce(sum(m.remaining::bigint) filter (where m.lapses_at <= now()), 0),
@@ -64,7 +64,7 @@ end
 $$;
 
 comment on function moving_points() is
-    'Points in lots whose expiry can move, but those of the accounts of overdue_account, by program and by the first day of the local month where their clocks stand now (null: never), and what of them has lapsed or waits for a notice (held_back). Locks nothing';
+    'Points in lots whose expiry can move, by program and by the first day of the local month where their clocks stand now (null: never), and what of them has lapsed or waits for a notice (held_back). Locks nothing';
 
 revoke all on function moving_points() from public;
 
@@ -76,16 +76,15 @@ from (
     from unspent_lot u
     where u.expires in ('fixed', 'never')
     union all
-    -- What has lapsed of them.
+    -- What has lapsed of them, and what more has with the release of overdue holds.
     select l.program_id, lot_expires_month(l.expires_at, l.rule_no, p.time_zone), 0, l.remaining::numeric, 0
     from program p
     join lot l on l.program_id = p.program_id and l.rule_no is null and l.expires_at < 'infinity' and l.expires_at <= now()
-    where not exists (select from overdue_lots() x where x.account_id = l.account_id and x.remaining > 0)
     union all
-    select o.program_id, lot_expires_month(o.expires_at, null, p.time_zone),
-        case when o.rule_no is not null then o.remaining else 0 end, o.lapsed, o.held_back
+    select o.program_id, lot_expires_month(o.expires_at, o.rule_no, p.time_zone), 0, o.points, 0
     from overdue_lots() o
     join program p on p.program_id = o.program_id
+    where o.rule_no is null and o.expires_at <= now()
     union all
     select m.program_id, m.expires_month, m.points, m.lapsed, m.held_back
     from moving_points() m

@@ -194,10 +194,42 @@ load_account(Datum program, Datum member)
 }
 
 /*
+ * Loads the account's lots as far as they are known, or those that are open
+ * now.  A hold that is due by then counts as released, as the job would book
+ * it.
+ */
+static void
+load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, TimestampTz due_by)
+{
+	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(known->by),
+	Int64GetDatum(known->before_seq)};
+	Datum		due[] = {values[0], TimestampTzGetDatum(due_by), values[2]};
+	uint64		nholds;
+	uint64		n;
+
+	n = jifen_execute(is_past ? &lots_in_history : &open_lots, values, NULL, true, 0);
+	for (uint64 row = 0; row < n; row++)
+		jifen_add_lot_of_row(account, row, is_past);
+
+	nholds = account->held == 0 ? 0 :
+		jifen_execute(is_past ? &due_holds_in_history : &due_holds, due, NULL, true, 0);
+	if (nholds > 0)
+		add_due_holds(account, nholds);
+	if (account->due_at != JIFEN_NO_TIME && (is_past || nholds > 0))
+		jifen_load_activities(account, known);
+	jifen_wind_loaded(&account, 1, known);
+	if (nholds == 0)
+		return;
+	if (account->debt > 0)
+		add_debts(account, jifen_execute(is_past ? &debts_in_history : &open_debts,
+										 values, NULL, true, 0));
+	(void) jifen_post_due_holds(account, due_by);
+}
+
+/*
  * What the member holds at as_of, by what was booked by known_at
  * (JIFEN_NO_TIME: by now).  From the account's latest event on that is what is
- * open; before it, it is reckoned from the journal.  A hold that is due counts
- * as released, as the job would book it.
+ * open; before it, it is reckoned from the journal.
  */
 static JifenAccount *
 load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_at)
@@ -206,8 +238,6 @@ load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_a
 	JifenKnowledge known = {as_of, PG_INT64_MAX, known_at != JIFEN_NO_TIME ? known_at : DT_NOEND, true};
 	Datum		values[3];
 	bool		is_past = as_of < account->last_event_at || known_at != JIFEN_NO_TIME;
-	uint64		nholds;
-	uint64		n;
 
 	if (known_at != JIFEN_NO_TIME)
 	{
@@ -227,23 +257,7 @@ load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_a
 		account->held = jifen_get_int64(0, 2);
 		account->debt = jifen_get_int64(0, 3);
 	}
-	n = jifen_execute(is_past ? &lots_in_history : &open_lots, values, NULL, true, 0);
-	for (uint64 row = 0; row < n; row++)
-		jifen_add_lot_of_row(account, row, is_past);
-
-	nholds = account->held == 0 ? 0 :
-		jifen_execute(is_past ? &due_holds_in_history : &due_holds, values, NULL, true, 0);
-	if (nholds > 0)
-		add_due_holds(account, nholds);
-	if (account->due_at != JIFEN_NO_TIME && (is_past || nholds > 0))
-		jifen_load_activities(account, &known);
-	jifen_wind_loaded(&account, 1, &known);
-	if (nholds == 0)
-		return account;
-	if (account->debt > 0)
-		add_debts(account, jifen_execute(is_past ? &debts_in_history : &open_debts,
-										 values, NULL, true, 0));
-	(void) jifen_post_due_holds(account, as_of);
+	load_parts(account, is_past, &known, as_of);
 	return account;
 }
 
@@ -436,8 +450,8 @@ lapsed_of(const JifenAccount *account, const JifenLot *lot)
 }
 
 /*
- * settled_lots(program, member, as_of, OUT seq, OUT remaining, OUT pending,
- *				OUT lapsed, OUT held_back, OUT expires_at) returns setof record
+ * settled_lots(program, member, as_of, OUT seq, OUT remaining, OUT expires_at)
+ *				returns setof record
  */
 Datum
 settled_lots(PG_FUNCTION_ARGS)
@@ -445,27 +459,27 @@ settled_lots(PG_FUNCTION_ARGS)
 	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
 	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
 	TimestampTz as_of = as_of_argument(fcinfo, 2);
+	JifenKnowledge everything = jifen_everything;
 	TupleDesc	tupdesc;
 	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
 	JifenAccount *account;
 
+	everything.is_read_only = true;
 	SPI_connect();
-	account = load_holding(program, member, as_of, JIFEN_NO_TIME);
+	account = load_account(program, member);
+	load_parts(account, false, &everything, as_of);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
-		bool		has_lapsed = lot->lapses_at <= as_of;
 		PointAmount expired = lapsed_of(account, lot);
-		Datum		values[6];
-		bool		nulls[6] = {false};
+		Datum		values[3];
+		bool		nulls[3] = {false};
 
 		CHECK_FOR_INTERRUPTS();
+		Assert(expired == 0 || lot->lapses_at <= as_of);
 		values[0] = Int64GetDatum(lot->seq);
 		values[1] = PointAmountGetDatum(jifen_add(lot->remaining, expired));
-		values[2] = PointAmountGetDatum(!has_lapsed && lot->available_at > as_of ? lot->remaining : 0);
-		values[3] = PointAmountGetDatum(has_lapsed ? jifen_add(lot->remaining, expired) : expired);
-		values[4] = PointAmountGetDatum(!has_lapsed && lot->due_at <= as_of ? lot->remaining : 0);
-		values[5] = TimestampTzGetDatum(lot->due_at);
+		values[2] = TimestampTzGetDatum(lot->due_at);
 		tuplestore_putvalues(rows, tupdesc, values, nulls);
 	}
 	SPI_finish();

@@ -198,14 +198,6 @@ class Account:
         holds = [(e, e.held - ended.get(e.seq, 0)) for e in self.entries if e.kind == 'hold']
         return sorted(((e, n) for e, n in holds if n), key=lambda hold: (hold[0].until, hold[0].seq))
 
-    def unspent(self, now):
-        """What is left of which credits, with what holds give back that are overdue."""
-        left = {credit: credit.remaining() for credit in self.lots()}
-        for hold, _ in self.holds():
-            for credit, points in hold.uses if hold.until <= now else ():
-                left[credit] = left.get(credit, 0) + points
-        return left
-
     def debts(self):
         """Open debts by seq: the entry that made it and what is still owed of it."""
         owed = {}

@@ -20,8 +20,11 @@ SETS = ('transfer', 'reverse_reference', 'post', 'record_notice', 'reinstate')  
 
 psycopg2.extras.register_default_jsonb(globally=True, loads=partial(json.loads, parse_float=Decimal))
 
+# A function for its setting: to plan it takes longer than to run it.
 STORED = '''
-    prepare stored(text, text[], bigint) as
+    create or replace function pg_temp.stored(text, text[], bigint) returns setof jsonb
+    language plpgsql set plan_cache_mode = force_generic_plan as $$
+    begin return query
     select jsonb_build_object('account', to_jsonb(a) || jsonb_build_object('last_activity_at', jifen.last_activity_at(a)),
         'entries', (select coalesce(jsonb_agg(to_jsonb(e) || jsonb_build_object('counter', c.member)
                                               order by e.seq), '[]')
@@ -45,7 +48,8 @@ STORED = '''
                      from jifen.status_change s where s.account_id = a.account_id))
     from jifen.account a
     where a.program_id = (select program_id from jifen.program where code = $1)
-        and ($2 is null or a.member = any ($2))'''
+        and ($2 is null or a.member = any ($2));
+    end $$'''
 
 
 def literal(name, value):
@@ -111,7 +115,7 @@ class Database:
         """A new session on a new ledger."""
         self.log = []
         self._reconnect()
-        self.rows('deallocate all; discard temp; drop extension if exists jifen cascade; create extension jifen')
+        self.rows('discard temp; drop extension if exists jifen cascade; create extension jifen')
         self._prepare()
         self.ahead = self.now() - time.time_ns() // 1000
 
@@ -220,7 +224,7 @@ class Database:
 
     def stored(self, program, members=None, after=0):
         """By member: the account row, entries and allocations with seq > after, open lots, holds, debts, statuses."""
-        found = self.rows('execute stored(%s, %s, %s)', (program, members, after))
+        found = self.rows('select pg_temp.stored(%s, %s, %s)', (program, members, after))
         return {row['account']['member']: row for (row,) in found}
 
     def due_entries(self, program, after):

@@ -14,6 +14,11 @@ class Readings(Booking):
         del self.undo[mark:]
         return account
 
+    def settled(self, program, member, now):
+        """The account, as if its overdue holds were released."""
+        account = self.account(program, member)
+        return self._as_if_booked(program, member, now) if any(hold.until <= now for hold, _ in account.holds()) else account
+
     def balance(self, program, member, as_of, known_at=None):
         account = self._as_if_booked(program, member, as_of, known_at)
         sums = {'available': 0, 'pending': 0, 'lapsed': 0, 'held_back': 0}
@@ -76,10 +81,8 @@ class Readings(Booking):
         """By program and local month of expiry (None: never): points in lots and those of them lapsed."""
         found = {}
         for program in self.programs.values():
-            for member, account in program.accounts.items():
-                if any(hold.until <= now for hold, _ in account.holds()):
-                    account = self._as_if_booked(program.code, member, now)
-                for credit in account.lots():
+            for member in program.accounts:
+                for credit in self.settled(program.code, member, now).lots():
                     month = None
                     if credit.due_at < FOREVER:
                         last = to_datetime(credit.due_at - 1, zone(program.time_zone))

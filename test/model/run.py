@@ -68,7 +68,8 @@ def run(options, world, history):
     checker = Checker(world, generator.start, random.Random(options.seed + 1))
     if world.database:
         check_expiry(world, options.seed)
-    checks = 0
+    chance = random.Random(options.seed + 2)
+    times = [n * options.every + chance.randrange(options.every) for n in range(options.operations // options.every)]
     for script in generator.setup():
         history.append(script)
         world.play_both(script)
@@ -76,8 +77,8 @@ def run(options, world, history):
         history.append(script)
         world.play_both(script)
         checker.clock = generator.clock
-        if generator.made // options.every > checks:
-            checks = generator.made // options.every
+        if times and generator.made > times[0]:
+            times.pop(0)
             checker.check(generator.codes)
     checker.check(generator.codes)
     if world.database:
@@ -110,7 +111,7 @@ def main():
     parser.add_argument('--operations', type=int, default=10_000)
     parser.add_argument('--accounts', type=int, help='first members of each program')
     parser.add_argument('--programs', type=int, default=4, help='each with a twin that has no expiry job')
-    parser.add_argument('--every', type=int, default=2_000, help='operations between two comparisons of everything')
+    parser.add_argument('--every', type=int, default=2_000, help='operations in which everything is compared once, at a random time')
     parser.add_argument('--database', default='jifen_model')
     parser.add_argument('--alone', action='store_true', help='the model by itself, without a database')
     parser.add_argument('--without', default='', help='functions not to be called: record_notice,…')

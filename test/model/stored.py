@@ -18,13 +18,11 @@ def check_account(world, program, account, found, after=0):
         dict(zip(names, (c.seq, c.expires_at, c.available_at, c.remaining(), c.rule and c.rule.rule_no,
                          c.rule and c.counts_from, c.policy))) for c in lots], found['lots'], program, member)
     names = ('seq', 'available_at', 'remaining', 'expires_at', 'lapses_at', 'notice_days', 'noticed_at')
-    # Of a lot that can move and that an overdue hold took from, open_lot knows the latest activity alone; balance() knows better.
-    unsure = {c.seq for hold, _ in account.holds() if hold.until <= world.now for c, _ in hold.uses if c.rule}
     world.agree_rows('when open lots lapse', names, [
-        dict(zip(names, (c.seq, c.available_at, left, c.due_at, c.lapses_at, c.rule and c.rule.notice_days,
+        dict(zip(names, (c.seq, c.available_at, c.remaining(), c.due_at, c.lapses_at, c.rule and c.rule.notice_days,
                          noticed_at(c, c.due_at) if waits(c) else None)))
-        for c, left in sorted(account.unspent(world.now).items(), key=lambda part: part[0].seq) if c.seq not in unsure],
-        [lot for lot in found['open'] if int(lot['seq']) not in unsure], program, member)
+        for c in sorted(world.ledger.settled(program, member, world.now).lots(), key=lambda c: c.seq)], found['open'], program,
+        member)
     check_due(world, program, account, found['account']['due_at'])
     check_notices(world, program, account, found)
     world.agree('open holds', [(hold.seq, hold.until, points) for hold, points in account.holds()],

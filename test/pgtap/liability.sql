@@ -3,7 +3,7 @@
 set search_path = jifen, public;
 set timezone = 'UTC';
 set client_min_messages = warning;
-select plan(42);
+select plan(48);
 \ir books.psql
 
 create function pg_temp.liability(program text) returns text[]
@@ -283,6 +283,36 @@ do $$begin perform release_batch('overdue'); perform expire_batch('overdue'); en
 select is(pg_temp.liability('overdue'), array['(overdue,2098-12-01,50,0,,,0)', '(overdue,2099-12-01,100,0,,,0)'], 'booking it changes nothing that has not lapsed');
 select set_eq('select account_id, seq, remaining, available_at, expires_at, lapses_at from open_lot where lapses_at > now()',
     'select account_id, seq, remaining, available_at, expires_at, lapses_at from before_release where lapses_at > now()', 'lot by lot');
+
+-- Held points of a lot that lapsed before the member came back, and a debt that what comes back repays.
+create function pg_temp.stand(program text) returns text[]
+language sql as $$
+    select array(select format('%s %s: %s until %s', a.member, o.seq, o.remaining, case when isfinite(o.lapses_at) then o.lapses_at::date end)
+        from jifen.open_lot o join jifen.account a using (account_id) where o.program_id = jifen.program_id(stand.program) order by a.member, o.seq)
+$$;
+do $$
+begin
+    perform create_program('back', expiry => '6 months inactive', auto_open => true, overdraft => 'debt');
+    perform earn('back', 'ann', 100, event_at => '2010-05-15');
+    perform hold('back', 'ann', 70, now() + interval '100 milliseconds', event_at => '2010-06-01');
+    perform earn('back', 'ann', 5, event_at => '2011-09-23');
+    perform earn('back', 'bob', 100, event_at => '2010-05-15', expiry => 'never');
+    perform hold('back', 'bob', 60, now() + interval '100 milliseconds', event_at => '2010-06-01');
+    perform adjust('back', 'bob', -70, 'fraud', event_at => '2011-09-23');
+    -- A hold of the same instant that takes all there is of two lots.
+    perform earn('back', 'cat', 10, event_at => '2010-05-15'), earn('back', 'cat', 20, event_at => '2010-05-16', expiry => 'on 2099-12-31');
+    perform hold('back', 'cat', 30, now() + interval '100 milliseconds', event_at => '2010-06-01');
+end
+$$;
+select pg_sleep(0.15) \g /dev/null
+select is(pg_temp.stand('back'), array['ann 1: 70 until 2010-12-02', 'ann 4: 5 until 2012-03-24', 'bob 1: 30 until ', 'cat 1: 10 until 2010-12-02', 'cat 2: 20 until 2100-01-01'],
+    'held points stand where the lot does that they come back to, less what repays debts');
+select is(pg_temp.liability('back'), array['(back,2010-12-01,80,80,,,0)', '(back,2012-03-01,5,5,,,0)', '(back,2099-12-01,20,0,,,0)', '(back,,30,0,,,0)'], 'by month');
+select is(pg_temp.owed('back'), pg_temp.sums('back'), 'in all it is what the balances are');
+select is((select sum(points) from preview_policy('back', 'never', as_of => '2011-10-01')), 55::numeric, 'what lapsed in 2010 is no part of what lapses later');
+do $$begin perform release_batch('back'); end$$;
+select is(pg_temp.stand('back'), array['ann 4: 5 until 2012-03-24', 'bob 1: 30 until ', 'cat 2: 20 until 2100-01-01'], 'booked, what had lapsed is gone and all else the same');
+select is(pg_temp.owed('back'), pg_temp.sums('back'), 'in all, too');
 
 
 -- ---------- money ----------

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(74);
+select plan(75);
 \ir books.psql
 
 -- Entries with the number of the closing after which they were posted, and when the reports count them.
@@ -137,6 +137,17 @@ begin
 end
 $$;
 select is(pg_temp.refused($$select close_period('s', '2024-03-01 00:00:00.000001')$$), '55000 overdue holds of the period are not booked as released', 'a hold that was overdue');
+do $$
+declare
+    found_hint text;
+begin
+    perform close_period('s', '2024-03-01 00:00:00.000001');
+exception when others then
+    get stacked diagnostics found_hint = pg_exception_hint;
+    perform set_config('test.hint', found_hint, true);
+end
+$$;
+select is(current_setting('test.hint'), 'Run first: call run_release(''s'');', 'which the job books that it names');
 select is((select c.change_no from close_period('s', '2024-03-01') c), 1, 'not one that becomes so as the period ends');
 select is((select r.holds from release_batch('s') r), 1::bigint, 'once it is booked');
 select is(pg_temp.refused($$select close_period('s', '2024-04-01 00:00:00.000001')$$), '55000 lapsed points of the period are not booked', 'points that had lapsed');

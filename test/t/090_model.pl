@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# The model: a thousand random operations in jifen and in test/model, which must agree on everything.
+# The model: four thousand random operations in jifen and in test/model, which must agree on everything.
 #
 # JIFEN_MODEL_SEED=N replays another history, JIFEN_MODEL_OPERATIONS=N a shorter or longer one;
 # JIFEN_MODEL_WITHOUT=NAME,… leaves out these functions.
@@ -13,7 +13,7 @@ use Test::More;
 my $python = '/usr/bin/python3';
 my $model = abs_path(dirname(__FILE__) . '/../model');
 my $seed = $ENV{JIFEN_MODEL_SEED} // 20240229;
-my $operations = $ENV{JIFEN_MODEL_OPERATIONS} // 1_000;
+my $operations = $ENV{JIFEN_MODEL_OPERATIONS} // 4_000;
 my $without = $ENV{JIFEN_MODEL_WITHOUT} // '';
 
 for my $examples (qw(selftest.py selftest_expiry.py))
