@@ -31,38 +31,75 @@ as $$
 #variable_conflict use_column
 begin
 return query
-select u.program_id, u.movement, u.party, u.day, u.priced_on, sum(u.amount)
-from (
-    select p.program_id,
-        case o.kind when 'adjust' then 'adjusted' when 'earn' then 'reversed' when 'import' then 'reversed' else 'returned' end as movement,
-        coalesce(o.funder, o.partner) as party,
-        jifen.local_day(greatest(e.event_at, c.closed_until), p.time_zone) as day,
-        jifen.local_day(greatest(o.event_at, oc.closed_until), p.time_zone) as priced_on,
-        e.amount::numeric as amount
-    from (
-        select e.account_id, e.reverses_seq, e.event_at, e.posted_at, e.amount from jifen.entry e
-        where e.kind = 'reverse' and (undone_facts.since is null or e.posted_at >= undone_facts.since)
-            and (undone_facts.until is null or e.posted_at < undone_facts.until)
-    ) e
-    join jifen.account a on a.account_id = e.account_id
-    join jifen.program p on p.program_id = a.program_id
-    cross join lateral (
-        select o.* from jifen.entry o where o.account_id = e.account_id and o.seq = e.reverses_seq offset 0
-    ) o
-    left join jifen.closed_period c on c.program_id = p.program_id and e.posted_at >= c.posted_from and e.posted_at < c.posted_until
-    left join jifen.closed_period oc on oc.program_id = p.program_id and o.posted_at >= oc.posted_from and o.posted_at < oc.posted_until
-    where o.kind in ('earn', 'import', 'adjust') and o.funder is not null
-        or o.kind in ('redeem', 'capture') and o.partner is not null
-) u
-where u.day <> u.priced_on
-group by u.program_id, u.movement, u.party, u.day, u.priced_on;
+select e.program_id, e.movement, coalesce(o.funder, o.partner), e.reported_on, o.reported_on, sum(e.amount)
+from jifen.dated_entry e
+cross join lateral (
+    select o.funder, o.partner, o.reported_on from jifen.dated_entry o where o.account_id = e.account_id and o.seq = e.reverses_seq offset 0
+) o
+where e.kind = 'reverse' and (undone_facts.since is null or e.posted_at >= undone_facts.since)
+    and (undone_facts.until is null or e.posted_at < undone_facts.until)
+    and case when e.movement in ('reversed', 'adjusted') then o.funder when e.movement = 'returned' then o.partner end is not null
+    and e.reported_on <> o.reported_on
+group by e.program_id, e.movement, coalesce(o.funder, o.partner), e.reported_on, o.reported_on;
 end
 $$;
 
 comment on function undone_facts(timestamptz, timestamptz) is
     'What entries posted from since on, null: all, and before until, null: no end, add to undone_summary. Locks nothing';
 
+create function add_to_settlement(since timestamptz, until timestamptz) returns void
+language plpgsql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    insert into jifen.undone_summary as s (program_id, movement, party, day, priced_on, amount)
+    select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
+    from jifen.undone_facts(add_to_settlement.since, add_to_settlement.until) f
+    on conflict (program_id, movement, party, day, priced_on) do update set amount = s.amount + excluded.amount;
+end
+$$;
+
+comment on function add_to_settlement(timestamptz, timestamptz) is
+    'Adds to the summary of what was undone the entries posted from since on, up to which it reaches, null: nothing yet, and before until. For advance_summaries(), which holds the row of summary_state';
+
+create function drop_settlement() returns void
+language sql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+    delete from jifen.undone_summary;
+$$;
+
+comment on function drop_settlement() is
+    'Empties the summary of what was undone. For drop_summaries(), which holds the row of summary_state';
+
+create function breaches_of_settlement(own_program integer, own_account bigint)
+returns table (account_id bigint, seq bigint, invariant text, expected text, found text)
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+begin
+if own_account is not null then
+    return;
+end if;
+return query
+select null::bigint, null::bigint, 'undone_summary is what its entries add up to',
+    format('program %s, %s of %s on %s, of %s: %s', program_id, movement, party, day, priced_on, coalesce(f.amount, 0)),
+    format('%s', coalesce(s.amount, 0))
+from undone_facts(null, (select coalesce(s.summarized_until, '-infinity') from summary_state s)) f
+full join undone_summary s using (program_id, movement, party, day, priced_on)
+where (own_program is null or program_id = own_program) and coalesce(f.amount, 0) <> coalesce(s.amount, 0);
+end
+$$;
+
+comment on function breaches_of_settlement(integer, bigint) is
+    'Breaches of the summary of what was undone, by number of program, null: all; nothing for a single account';
+
 revoke all on function undone_facts(timestamptz, timestamptz) from public;
+revoke all on function add_to_settlement(timestamptz, timestamptz) from public;
+revoke all on function drop_settlement() from public;
+revoke all on function breaches_of_settlement(integer, bigint) from public;
 
 create view settlement_by_day as
 select p.code as program, f.kind, f.party, f.day, f.priced_on, f.issued, f.reversed, f.adjusted, f.redeemed, f.returned, f.points,
