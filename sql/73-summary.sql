@@ -2,7 +2,7 @@
 
 -- Nothing is in the way of these updates: only who holds the row of
 -- summary_state writes here.
-create function add_to_summaries(since timestamptz, until timestamptz) returns void
+create function add_to_flows(since timestamptz, until timestamptz) returns void
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 set enable_nestloop = off
@@ -15,7 +15,7 @@ as $$
 #variable_conflict use_column
 begin
     with fact as materialized (
-        select f.* from jifen.entry_facts(add_to_summaries.since, add_to_summaries.until) f
+        select f.* from jifen.entry_facts(add_to_flows.since, add_to_flows.until) f
     ), day as materialized (
         select row_number() over () as n, program_id, booked_on, happened_on, reported_on, movement, source, funder, partner,
             sum(entries)::bigint as entries, sum(amount) as amount, sum(held) as held, sum(debt) as debt, sum(revenue) as revenue,
@@ -54,7 +54,7 @@ begin
         accounts = s.accounts + excluded.accounts;
 
     with fact as materialized (
-        select f.* from jifen.lot_facts(add_to_summaries.since, add_to_summaries.until) f
+        select f.* from jifen.lot_facts(add_to_flows.since, add_to_flows.until) f
     ), cohort as materialized (
         select row_number() over () as n, program_id, issued_month, expires_month, expires, source, funder, is_sold,
             date_trunc('month', booked_on::timestamp)::date as booked_month, date_trunc('month', happened_on::timestamp)::date as happened_month,
@@ -94,8 +94,24 @@ begin
 end
 $$;
 
-comment on function add_to_summaries(timestamptz, timestamptz) is
-    'Adds to the summaries the entries posted from since on, up to which they reach, null: nothing yet, and before until. For advance_summaries(), which holds the row of summary_state';
+comment on function add_to_flows(timestamptz, timestamptz) is
+    'Adds to the summaries of flows the entries posted from since on, up to which they reach, null: nothing yet, and before until. For advance_summaries(), which holds the row of summary_state';
+
+-- Not TRUNCATE, here and for other topics: readers with an older snapshot find
+-- what they know of.
+create function drop_flows() returns void
+language sql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+    delete from jifen.program_summary;
+    delete from jifen.day_summary;
+    delete from jifen.pending_summary;
+    delete from jifen.cohort_summary;
+    delete from jifen.vintage_summary;
+$$;
+
+comment on function drop_flows() is
+    'Empties the summaries of flows. For drop_summaries(), which holds the row of summary_state';
 
 -- From its commit on, no posting that has not begun to post by then books at an
 -- earlier time: postings read booked_from once they hold their lock on the
@@ -223,8 +239,9 @@ begin
     -- Who began before it and posts after it has booked after it.
     until := greatest(since, until);
     if until is distinct from since then
-        perform jifen.add_to_summaries(since, until);
-        perform jifen.refresh_month_summaries(since, until);
+        perform jifen.add_to_flows(since, until);
+        perform jifen.add_to_settlement(since, until);
+        perform jifen.add_to_behaviour(since, until);
     end if;
     update jifen.summary_state s
     set summarized_until = until, summarized_at = clock_timestamp(), held_up_by = waits_for;
@@ -305,20 +322,17 @@ as $$
 begin
     perform jifen.require_writable('drop_summaries()');
     update jifen.summary_state s set summarized_until = null, summarized_at = null, held_up_by = null;
-    -- Not TRUNCATE: readers with an older snapshot find what they know of.
-    delete from jifen.program_summary;
-    delete from jifen.day_summary;
-    delete from jifen.pending_summary;
-    delete from jifen.cohort_summary;
-    delete from jifen.vintage_summary;
-    perform jifen.drop_month_summaries();
+    perform jifen.drop_flows();
+    perform jifen.drop_settlement();
+    perform jifen.drop_behaviour();
 end
 $$;
 
 comment on function drop_summaries() is
     'Empties the summaries: the flows are reckoned from all entries until run_summary() has made them anew. Raises 25006. Locks the row of summary_state: waits for a run that is at work';
 
-revoke all on function add_to_summaries(timestamptz, timestamptz) from public;
+revoke all on function add_to_flows(timestamptz, timestamptz) from public;
+revoke all on function drop_flows() from public;
 revoke all on function announce_summary() from public;
 revoke all on function advance_summaries(timestamptz) from public;
 revoke all on function index_new_entries() from public;

@@ -1,4 +1,4 @@
--- breaches of summaries: what is kept, beside what its entries add up to.
+-- breaches of summaries: what is kept of flows, beside what its entries add up to.
 
 -- A member's account is one of all, so of a single one nothing is said.
 create function breaches_of_summaries(own_program integer, own_account bigint)
@@ -118,6 +118,6 @@ end
 $$;
 
 comment on function breaches_of_summaries(integer, bigint) is
-    'Breaches of the summaries of what moved, by number of program, null: all; nothing for a single account';
+    'Breaches of the summaries of flows, by number of program, null: all; nothing for a single account';
 
 revoke all on function breaches_of_summaries(integer, bigint) from public;

@@ -82,6 +82,7 @@ from (
     union all select * from breaches_of_notices(own_program, own_account)
     union all select * from breaches_of_tables(own_program, own_account)
     union all select * from breaches_of_summaries(own_program, own_account)
+    union all select * from breaches_of_settlement(own_program, own_account)
     union all select * from breaches_of_behaviour(own_program, own_account)
 ) b
 left join scope s on s.account_id = b.account_id;

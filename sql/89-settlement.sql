@@ -31,38 +31,101 @@ as $$
 #variable_conflict use_column
 begin
 return query
-select u.program_id, u.movement, u.party, u.day, u.priced_on, sum(u.amount)
-from (
-    select p.program_id,
-        case o.kind when 'adjust' then 'adjusted' when 'earn' then 'reversed' when 'import' then 'reversed' else 'returned' end as movement,
-        coalesce(o.funder, o.partner) as party,
-        jifen.local_day(greatest(e.event_at, c.closed_until), p.time_zone) as day,
-        jifen.local_day(greatest(o.event_at, oc.closed_until), p.time_zone) as priced_on,
-        e.amount::numeric as amount
-    from (
-        select e.account_id, e.reverses_seq, e.event_at, e.posted_at, e.amount from jifen.entry e
-        where e.kind = 'reverse' and (undone_facts.since is null or e.posted_at >= undone_facts.since)
-            and (undone_facts.until is null or e.posted_at < undone_facts.until)
-    ) e
-    join jifen.account a on a.account_id = e.account_id
-    join jifen.program p on p.program_id = a.program_id
-    cross join lateral (
-        select o.* from jifen.entry o where o.account_id = e.account_id and o.seq = e.reverses_seq offset 0
-    ) o
-    left join jifen.closed_period c on c.program_id = p.program_id and e.posted_at >= c.posted_from and e.posted_at < c.posted_until
-    left join jifen.closed_period oc on oc.program_id = p.program_id and o.posted_at >= oc.posted_from and o.posted_at < oc.posted_until
-    where o.kind in ('earn', 'import', 'adjust') and o.funder is not null
-        or o.kind in ('redeem', 'capture') and o.partner is not null
-) u
-where u.day <> u.priced_on
-group by u.program_id, u.movement, u.party, u.day, u.priced_on;
+select e.program_id, e.movement, coalesce(o.funder, o.partner), e.reported_on, o.reported_on, sum(e.amount)
+from jifen.dated_entry e
+cross join lateral (
+    select o.funder, o.partner, o.reported_on from jifen.dated_entry o where o.account_id = e.account_id and o.seq = e.reverses_seq offset 0
+) o
+where e.kind = 'reverse' and (undone_facts.since is null or e.posted_at >= undone_facts.since)
+    and (undone_facts.until is null or e.posted_at < undone_facts.until)
+    and case when e.movement in ('reversed', 'adjusted') then o.funder when e.movement = 'returned' then o.partner end is not null
+    and e.reported_on <> o.reported_on
+group by e.program_id, e.movement, coalesce(o.funder, o.partner), e.reported_on, o.reported_on;
 end
 $$;
 
 comment on function undone_facts(timestamptz, timestamptz) is
     'What entries posted from since on, null: all, and before until, null: no end, add to undone_summary. Locks nothing';
 
+create function add_to_settlement(since timestamptz, until timestamptz) returns void
+language plpgsql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    insert into jifen.undone_summary as s (program_id, movement, party, day, priced_on, amount)
+    select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
+    from jifen.undone_facts(add_to_settlement.since, add_to_settlement.until) f
+    on conflict (program_id, movement, party, day, priced_on) do update set amount = s.amount + excluded.amount;
+end
+$$;
+
+comment on function add_to_settlement(timestamptz, timestamptz) is
+    'Adds to the summary of what was undone the entries posted from since on, up to which it reaches, null: nothing yet, and before until. For advance_summaries(), which holds the row of summary_state';
+
+create function drop_settlement() returns void
+language sql volatile parallel unsafe security definer
+set search_path = jifen, pg_temp
+as $$
+    delete from jifen.undone_summary;
+$$;
+
+comment on function drop_settlement() is
+    'Empties the summary of what was undone. For drop_summaries(), which holds the row of summary_state';
+
+create function breaches_of_settlement(own_program integer, own_account bigint)
+returns table (account_id bigint, seq bigint, invariant text, expected text, found text)
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+#variable_conflict use_column
+begin
+if own_account is not null then
+    return;
+end if;
+return query
+select null::bigint, null::bigint, 'undone_summary is what its entries add up to',
+    format('program %s, %s of %s on %s, of %s: %s', program_id, movement, party, day, priced_on, coalesce(f.amount, 0)),
+    format('%s', coalesce(s.amount, 0))
+from undone_facts(null, (select coalesce(s.summarized_until, '-infinity') from summary_state s)) f
+full join undone_summary s using (program_id, movement, party, day, priced_on)
+where (own_program is null or program_id = own_program) and coalesce(f.amount, 0) <> coalesce(s.amount, 0);
+end
+$$;
+
+comment on function breaches_of_settlement(integer, bigint) is
+    'Breaches of the summary of what was undone, by number of program, null: all; nothing for a single account';
+
 revoke all on function undone_facts(timestamptz, timestamptz) from public;
+revoke all on function add_to_settlement(timestamptz, timestamptz) from public;
+revoke all on function drop_settlement() from public;
+revoke all on function breaches_of_settlement(integer, bigint) from public;
+
+create view settlement_flow as
+select d.program_id, case when d.movement in ('redeemed', 'returned') then 'partner' else 'funder' end as kind,
+    case when d.movement in ('redeemed', 'returned') then d.partner else d.funder end as party,
+    d.movement, d.reported_on as day, d.reported_on as priced_on, d.amount
+from day_flow d
+where d.movement in ('earned', 'imported', 'reversed', 'adjusted', 'redeemed', 'returned')
+union all
+-- from the one day to the other
+select u.program_id, case u.movement when 'returned' then 'partner' else 'funder' end, u.party, u.movement, u.day, x.priced_on, x.amount
+from (
+    select s.program_id, s.movement, s.party, s.day, s.priced_on, s.amount from undone_summary s
+    union all
+    select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
+    from undone_facts((select s.summarized_until from summary_state s), null) f
+) u
+cross join lateral (values (u.priced_on, u.amount), (u.day, - u.amount)) x (priced_on, amount);
+
+comment on view settlement_flow is 'Points that funders pay for and partners are paid for, by the day on which they count and that at whose price. The same key comes in several rows, which can come to nothing: sum them';
+comment on column settlement_flow.program_id is 'Program';
+comment on column settlement_flow.kind is 'funder or partner';
+comment on column settlement_flow.party is 'Who; null: the issuer';
+comment on column settlement_flow.movement is 'earned, imported, reversed or adjusted, of a funder; redeemed or returned, of a partner';
+comment on column settlement_flow.day is 'Local day, of the period in which entries are reported';
+comment on column settlement_flow.priced_on is 'Local day whose agreement counts: the day or, of what is undone, that on which it was reported';
+comment on column settlement_flow.amount is 'Change of balances in points';
 
 create view settlement_by_day as
 select p.code as program, f.kind, f.party, f.day, f.priced_on, f.issued, f.reversed, f.adjusted, f.redeemed, f.returned, f.points,
@@ -75,6 +138,7 @@ select p.code as program, f.kind, f.party, f.day, f.priced_on, f.issued, f.rever
     end as net,
     t.currency
 from (
+    -- a sort by what differs most is done soonest
     select m.program_id, m.kind, m.party, m.day, m.priced_on,
         coalesce(sum(m.amount) filter (where m.movement in ('earned', 'imported')), 0) as issued,
         - coalesce(sum(m.amount) filter (where m.movement = 'reversed'), 0) as reversed,
@@ -82,26 +146,8 @@ from (
         - coalesce(sum(m.amount) filter (where m.movement = 'redeemed'), 0) as redeemed,
         coalesce(sum(m.amount) filter (where m.movement = 'returned'), 0) as returned,
         sum(case m.kind when 'funder' then m.amount else - m.amount end) as points
-    from (
-        select d.program_id, c.kind, c.party, d.movement, d.reported_on as day, d.reported_on as priced_on, d.amount
-        from day_flow d
-        cross join lateral (
-            select 'funder' as kind, d.funder as party where d.movement in ('earned', 'imported', 'reversed', 'adjusted')
-            union all
-            select 'partner', d.partner where d.movement in ('redeemed', 'returned')
-        ) c
-        union all
-        -- from the one day to the other
-        select u.program_id, case u.movement when 'returned' then 'partner' else 'funder' end, u.party, u.movement, u.day, x.priced_on, x.amount
-        from (
-            select s.program_id, s.movement, s.party, s.day, s.priced_on, s.amount from undone_summary s
-            union all
-            select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
-            from undone_facts((select s.summarized_until from summary_state s), null) f
-        ) u
-        cross join lateral (values (u.priced_on, u.amount), (u.day, - u.amount)) x (priced_on, amount)
-    ) m
-    group by m.program_id, m.kind, m.party, m.day, m.priced_on
+    from settlement_flow m
+    group by m.day, m.priced_on, m.party, m.kind, m.program_id
 ) f
 join program p on p.program_id = f.program_id
 left join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
@@ -129,18 +175,23 @@ comment on column settlement_by_day.net is 'What the party owes the issuer, belo
 comment on column settlement_by_day.currency is 'Currency of the money';
 
 create view prepaid_by_day as
-select d.program_id, d.party, d.day, d.paid_in, d.used,
+select d.program_id, d.party, d.day, d.paid_in, d.used, d.currency,
     sum(d.paid_in - d.used) over (partition by d.program_id, d.party order by d.day) as left_over
 from (
-    select d.program_id, d.party, d.day, sum(d.paid_in) as paid_in, sum(d.used) as used
+    select d.program_id, d.party, d.day, sum(d.paid_in) as paid_in, sum(d.used) as used, min(d.currency) as currency
     from (
-        select y.program_id, y.party, y.paid_on as day, y.amount as paid_in, 0::numeric as used
+        select y.program_id, y.party, y.paid_on as day, y.amount as paid_in, 0::numeric as used, y.currency
         from prepayment y
         union all
-        select p.program_id, s.party, s.day, 0, s.net
-        from settlement_by_day s
-        join program p on p.code = s.program
-        where s.is_prepaid
+        select f.program_id, f.party, f.day, 0, f.points * f.price * (1 + f.commission_rate), f.currency
+        from (
+            select f.program_id, f.party, f.day, t.price, t.commission_rate, t.currency, sum(f.amount) as points
+            from settlement_flow f
+            join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
+            where f.kind = 'funder' and t.is_prepaid
+            group by f.day, f.priced_on, f.program_id, f.party, f.movement, t.price, t.commission_rate, t.currency
+            having sum(f.amount) <> 0
+        ) f
     ) d
     group by d.program_id, d.party, d.day
 ) d;
@@ -151,6 +202,7 @@ comment on column prepaid_by_day.party is 'Funder';
 comment on column prepaid_by_day.day is 'Local day';
 comment on column prepaid_by_day.paid_in is 'Money paid in, less what was paid back';
 comment on column prepaid_by_day.used is 'Money that the points of the day come to, commission included';
+comment on column prepaid_by_day.currency is 'Currency of the money';
 comment on column prepaid_by_day.left_over is 'What is left at the end of the day; below zero: more was used than paid in';
 
 create view prepaid_budget as
@@ -161,7 +213,7 @@ select p.code as program, b.party, b.currency, b.paid_in, b.used, b.paid_in - b.
         then (now() at time zone p.time_zone)::date + ((b.paid_in - b.used) * 30 / b.used_lately)::integer end as lasts_until
 from (
     select d.program_id, d.party, sum(d.paid_in) as paid_in, sum(d.used) as used,
-        (select min(a.currency) from agreement a where a.program_id = d.program_id and a.kind = 'funder' and a.party = d.party) as currency,
+        min(d.currency) as currency,
         min(d.day) filter (where d.left_over <= 0 and d.is_last_run) as exhausted_on,
         coalesce(sum(d.used) filter (where d.day > (now() at time zone d.time_zone)::date - 30), 0) as used_lately
     from (
@@ -186,17 +238,17 @@ comment on column prepaid_budget.exhausted_on is 'Local day since whose end ther
 comment on column prepaid_budget.used_per_day is 'What was used in the last 30 local days, today included, a day';
 comment on column prepaid_budget.lasts_until is 'Local day on which it is used up at that pace; null: it is, or does not come up within a century';
 
+-- Priced by the terms that hold in a month, not day by day, for it has few of
+-- them. Points of adjustments alone can come to nothing over days that each
+-- count: of those there is a row for each day, as in settlement_by_day.
 create view settlement_by_month as
-with day as materialized (
-    select p.program_id, s.* from settlement_by_day s join program p on p.code = s.program
-)
 select p.code as program, m.kind, m.party, m.month, m.issued, m.reversed, m.adjusted, m.redeemed, m.returned, m.expired, m.reinstated,
     m.points, m.unpriced, m.amount, m.commission, m.net, m.currency,
     case when m.has_budget then m.left_over - m.paid_in + m.used end as prepaid_opening,
     case when m.has_budget then m.paid_in end as prepaid_in,
     case when m.has_budget then m.used end as prepaid_used,
     case when m.has_budget then m.left_over end as prepaid_left,
-    x.exhausted_on as prepaid_exhausted_on
+    m.exhausted_on as prepaid_exhausted_on
 from (
     select m.*,
         sum(m.paid_in - m.used) over (partition by m.program_id, m.kind, m.party order by m.month) as left_over,
@@ -206,14 +258,35 @@ from (
             sum(m.issued) as issued, sum(m.reversed) as reversed, sum(m.adjusted) as adjusted, sum(m.redeemed) as redeemed,
             sum(m.returned) as returned, sum(m.expired) as expired, sum(m.reinstated) as reinstated,
             sum(m.points) as points, sum(m.unpriced) as unpriced, sum(m.amount) as amount, sum(m.commission) as commission,
-            sum(m.net) as net, min(m.currency) as currency, sum(m.paid_in) as paid_in, sum(m.used) as used, bool_or(m.pays_ahead) as pays_ahead
+            sum(m.net) as net, min(m.currency) as currency, sum(m.paid_in) as paid_in, sum(m.used) as used, bool_or(m.pays_ahead) as pays_ahead,
+            min(m.exhausted_on) as exhausted_on
         from (
-            select d.program_id, d.kind, d.party, date_trunc('month', d.day::timestamp)::date as month,
-                d.issued, d.reversed, d.adjusted, d.redeemed, d.returned, 0::numeric as expired, 0::numeric as reinstated, d.points,
-                case when d.agreement_no is null and d.party is not null then d.points else 0 end as unpriced,
-                d.amount, d.commission, d.net, d.currency, 0::numeric as paid_in,
-                case when d.is_prepaid then d.net else 0 end as used, coalesce(d.is_prepaid, false) as pays_ahead
-            from day d
+            select f.program_id, f.kind, f.party, f.month,
+                case when f.movement in ('earned', 'imported') then f.change else 0 end as issued,
+                case f.movement when 'reversed' then - f.change else 0 end as reversed,
+                case f.movement when 'adjusted' then f.change else 0 end as adjusted,
+                case f.movement when 'redeemed' then - f.change else 0 end as redeemed,
+                case f.movement when 'returned' then f.change else 0 end as returned,
+                0::numeric as expired, 0::numeric as reinstated, x.points,
+                case when f.price is null and f.party is not null then x.points else 0 end as unpriced,
+                x.points * f.price as amount,
+                x.points * f.price * f.commission_rate as commission,
+                case f.kind
+                    when 'funder' then x.points * f.price * (1 + f.commission_rate)
+                    else - x.points * f.price * (1 - f.commission_rate)
+                end as net,
+                f.currency, 0::numeric as paid_in, 0::numeric as used, false as pays_ahead, null::date as exhausted_on
+            from (
+                select f.program_id, f.kind, f.party, f.movement, date_trunc('month', f.day::timestamp)::date as month,
+                    t.price, t.commission_rate, t.currency, sum(f.amount) as change
+                from settlement_flow f
+                left join agreement_term t
+                    on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
+                group by f.program_id, f.kind, f.party, f.movement, date_trunc('month', f.day::timestamp)::date,
+                    case f.movement when 'adjusted' then f.day end, t.price, t.commission_rate, t.currency
+                having sum(f.amount) <> 0
+            ) f
+            cross join lateral (select case f.kind when 'funder' then f.change else - f.change end as points) x
             union all
             select c.program_id, 'funder', c.funder, c.reported_month,
                 0, 0, 0,
@@ -221,33 +294,20 @@ from (
                 coalesce(sum(c.points + c.held) filter (where c.movement = 'returned'), 0),
                 - coalesce(sum(c.points + c.held) filter (where c.movement = 'expired'), 0),
                 coalesce(sum(c.points + c.held) filter (where c.movement = 'reinstated'), 0),
-                0, 0, null, null, null, null, 0, 0, false
+                0, 0, null, null, null, null, 0, 0, false, null
             from cohort_flow c
             where c.movement in ('redeemed', 'returned', 'expired', 'reinstated')
             group by c.program_id, c.funder, c.reported_month
             union all
-            select y.program_id, 'funder', y.party, date_trunc('month', y.paid_on::timestamp)::date,
-                0, 0, 0, 0, 0, 0, 0, 0, 0, null, null, null, y.currency, y.amount, 0, true
-            from prepayment y
+            select b.program_id, 'funder', b.party, date_trunc('month', b.day::timestamp)::date,
+                0, 0, 0, 0, 0, 0, 0, 0, 0, null, null, null, b.currency, b.paid_in, b.used, true,
+                case when b.left_over <= 0 then b.day end
+            from prepaid_by_day b
         ) m
         group by m.program_id, m.kind, m.party, m.month
     ) m
 ) m
-join program p on p.program_id = m.program_id
-left join (
-    select b.program_id, b.party, date_trunc('month', b.day::timestamp)::date as month, min(b.day) as exhausted_on
-    from (
-        select b.program_id, b.party, b.day, sum(sum(b.change)) over (partition by b.program_id, b.party order by b.day) as left_over
-        from (
-            select y.program_id, y.party, y.paid_on as day, y.amount as change from prepayment y
-            union all
-            select d.program_id, d.party, d.day, - d.net from day d where d.is_prepaid
-        ) b
-        group by b.program_id, b.party, b.day
-    ) b
-    where b.left_over <= 0
-    group by b.program_id, b.party, 3
-) x on m.kind = 'funder' and x.program_id = m.program_id and x.party = m.party and x.month = m.month;
+join program p on p.program_id = m.program_id;
 
 comment on view settlement_by_month is 'Points of each funder and each partner by local month, the money that they come to, and the funder''s budget';
 comment on column settlement_by_month.program is 'Program';

@@ -72,30 +72,37 @@ comment on column tier_summary_rule.thresholds is 'Thresholds of its tiers, the 
 
 -- Entries booked from since on, null for all, and before until, null for no
 -- end, with what was booked before on the same accounts and happened within a
--- month of them or, by_window, within the program's tier_window before them:
--- all that the answers for those months, or since then, depend on. Months and
--- days are not always as long, but never differ by four days.
+-- month of them or, where rules are given, within the tier_window of its
+-- program's rule before them: all that the answers for those months, or since
+-- then, depend on. Months and days are not always as long, but never differ by
+-- four days. Programs without a rule are left out where rules are given.
 --
 -- Plain SQL without settings, which the planner puts in place of the call: one
 -- of the branches is gone by then.
-create function history_of_changed(since timestamptz, until timestamptz, by_window boolean)
+create function history_of_changed(rules tier_summary_rule[], since timestamptz, until timestamptz)
 returns table (account_id bigint, program_id integer, time_zone text, tier_window interval, kind text, event_at timestamptz,
     qualifying bigint, is_new boolean, was_before boolean)
 language sql stable parallel safe
 begin atomic
+    with own_program as (
+        select p.program_id, p.time_zone, r.tier_window
+        from program p
+        left join unnest(history_of_changed.rules) r on r.program_id = p.program_id
+        where history_of_changed.rules is null or r.program_id is not null
+    )
     select e.account_id, p.program_id, p.time_zone, p.tier_window, e.kind::text, e.event_at, e.qualifying::bigint, true, false
     from entry e
     join account a on a.account_id = e.account_id
-    join program p on p.program_id = a.program_id
+    join own_program p on p.program_id = a.program_id
     where history_of_changed.since is null and (history_of_changed.until is null or e.posted_at < history_of_changed.until)
     union all
     select e.account_id, c.program_id, c.time_zone, c.tier_window, e.kind::text, e.event_at, e.qualifying::bigint,
         e.posted_at >= history_of_changed.since, c.was_before
     from (
         select c.account_id, p.program_id, p.time_zone, p.tier_window, b.from_at,
-            case when not history_of_changed.by_window then c.last_at + interval '32 days' else 'infinity' end as to_at,
+            case when history_of_changed.rules is null then c.last_at + interval '32 days' else 'infinity' end as to_at,
             -- nothing else of what is left out matters
-            history_of_changed.by_window and exists (
+            history_of_changed.rules is not null and exists (
                 select from entry o
                 where o.account_id = c.account_id and o.posted_at < history_of_changed.since and o.event_at < b.from_at
             ) as was_before
@@ -107,9 +114,9 @@ begin atomic
             group by c.account_id
         ) c
         cross join lateral (select a.program_id from account a where a.account_id = c.account_id offset 0) a
-        join program p on p.program_id = a.program_id
+        join own_program p on p.program_id = a.program_id
         cross join lateral (
-            select c.first_at - case when history_of_changed.by_window then p.tier_window + interval '4 days' else interval '32 days' end as from_at
+            select c.first_at - case when history_of_changed.rules is null then interval '32 days' else p.tier_window + interval '4 days' end as from_at
         ) b
         offset 0
     ) c
@@ -122,8 +129,8 @@ begin atomic
     ) e;
 end;
 
-comment on function history_of_changed(timestamptz, timestamptz, boolean) is
-    'Entries posted from since on, null: all, and before until, null: no end, and those earlier ones of the same accounts (is_new false) that what they change depends on; was_before: there are earlier ones still. by_window: of tiers, not of months. Locks nothing';
+comment on function history_of_changed(tier_summary_rule[], timestamptz, timestamptz) is
+    'Entries posted from since on, null: all, and before until, null: no end, and those earlier ones of the same accounts (is_new false) that what they change depends on: of months or, where rules are given, of tiers by those and of their programs alone; was_before: there are earlier ones still. Locks nothing';
 
 create function activity_facts(since timestamptz, until timestamptz)
 returns table (program_id integer, month date, active bigint, earners bigint, redeemers bigint)
@@ -147,7 +154,7 @@ from (
         bool_or(h.kind = 'earn' and not h.is_new) as earned,
         bool_or(h.kind in ('redeem', 'capture')) as redeems,
         bool_or(h.kind in ('redeem', 'capture') and not h.is_new) as redeemed
-    from jifen.history_of_changed(activity_facts.since, activity_facts.until, false) h
+    from jifen.history_of_changed(null, activity_facts.since, activity_facts.until) h
     where h.kind in ('earn', 'redeem', 'hold', 'capture', 'transfer_out')
     group by h.account_id, h.program_id, 3
     having bool_or(h.is_new)
@@ -201,7 +208,10 @@ comment on function member_facts(timestamptz, timestamptz) is
 -- So the sum changes at ends of months only, and the tier with it; what was
 -- reckoned of the entries before since is taken off. Sums before the first new
 -- entry lack what was left out, with and without it alike.
-create function tier_facts(own_program integer, since timestamptz, until timestamptz)
+--
+-- Whoever keeps the outcome keeps the rules beside it, so the rules are given:
+-- tiers that another session changes meanwhile are none of these.
+create function tier_facts(rules tier_summary_rule[], since timestamptz, until timestamptz)
 returns table (program_id integer, month date, tier_no integer, members bigint)
 language plpgsql stable parallel safe security definer rows 100
 set search_path = jifen, pg_temp
@@ -210,93 +220,101 @@ set jit = off
 as $$
 #variable_conflict use_column
 begin
+if coalesce(cardinality(tier_facts.rules), 0) = 0 then
+    return;
+end if;
 return query
 with step as (
-    select h.account_id, c.month,
+    select h.account_id, h.program_id, c.month,
         sum(c.qualifying) as qualifying,
         coalesce(sum(c.qualifying) filter (where not h.is_new), 0) as old_qualifying,
         bool_or(h.was_before or c.begins and not h.is_new) as is_old
-    from jifen.history_of_changed(tier_facts.since, tier_facts.until, true) h
+    from jifen.history_of_changed(tier_facts.rules, tier_facts.since, tier_facts.until) h
     cross join lateral (
         select jifen.local_month(h.event_at, h.time_zone) as month, coalesce(h.qualifying, 0) as qualifying, true as begins
         union all
         select jifen.local_month(((h.event_at at time zone h.time_zone) + h.tier_window) at time zone h.time_zone, h.time_zone), - h.qualifying, false
         where h.qualifying <> 0
     ) c
-    where h.program_id = tier_facts.own_program
-    group by h.account_id, c.month
+    group by h.account_id, h.program_id, c.month
 ), sums as (
-    select s.account_id, s.month,
+    select s.account_id, s.program_id, s.month,
         sum(s.qualifying) over w as qualifying,
         sum(s.old_qualifying) over w as old_qualifying,
         bool_or(s.is_old) over w as is_old
     from step s
     window w as (partition by s.account_id order by s.month)
 ), place as (
-    select s.account_id, s.month,
-        width_bucket(greatest(s.qualifying, 0), t.thresholds) as tier_no,
-        case when s.is_old then width_bucket(greatest(s.old_qualifying, 0), t.thresholds) end as old_tier_no
+    select s.account_id, s.program_id, s.month,
+        width_bucket(greatest(s.qualifying, 0), r.thresholds) as tier_no,
+        case when s.is_old then width_bucket(greatest(s.old_qualifying, 0), r.thresholds) end as old_tier_no
     from sums s
-    cross join (
-        select coalesce(array_agg(t.threshold::numeric order by t.threshold), '{}') as thresholds
-        from jifen.tier t where t.program_id = tier_facts.own_program
-    ) t
+    join unnest(tier_facts.rules) r on r.program_id = s.program_id
 ), change as (
-    select p.month, p.tier_no, lag(p.tier_no) over w as from_tier_no, p.old_tier_no, lag(p.old_tier_no) over w as from_old_tier_no
+    select p.program_id, p.month, p.tier_no, lag(p.tier_no) over w as from_tier_no, p.old_tier_no, lag(p.old_tier_no) over w as from_old_tier_no
     from place p
     window w as (partition by p.account_id order by p.month)
 )
-select tier_facts.own_program, c.month, x.tier_no, sum(x.members)::bigint
+select c.program_id, c.month, x.tier_no, sum(x.members)::bigint
 from change c
 cross join lateral (values (c.tier_no, 1), (c.from_tier_no, -1), (c.old_tier_no, -1), (c.from_old_tier_no, 1)) x (tier_no, members)
 where (c.tier_no, c.old_tier_no) is distinct from (c.from_tier_no, c.from_old_tier_no) and x.tier_no is not null
-group by c.month, x.tier_no
+group by c.program_id, c.month, x.tier_no
 having sum(x.members) <> 0;
 end
 $$;
 
-comment on function tier_facts(integer, timestamptz, timestamptz) is
-    'What entries posted from since on, null: all, and before until, null: no end, add to tier_summary for one program. Reads the histories of their accounts. Locks nothing';
+comment on function tier_facts(tier_summary_rule[], timestamptz, timestamptz) is
+    'What entries posted from since on, null: all, and before until, null: no end, add to tier_summary by these rules, for their programs alone. Reads the histories of their accounts. Locks nothing';
 
+-- Each run keeps the rules of all programs whose entries it covers: of a program
+-- without them there is none to be reckoned anew. An interval of a month equals
+-- one of 30 days, and is not the same.
 create view tier_rule as
-select p.program_id, p.tier_window, coalesce(array_agg(t.threshold::numeric order by t.threshold) filter (where t.code is not null), '{}') as thresholds
-from program p
-left join tier t on t.program_id = p.program_id
-group by p.program_id;
+select r.program_id, r.tier_window, r.thresholds,
+    s.program_id is null or interval_send(r.tier_window) = interval_send(s.tier_window) and r.thresholds = s.thresholds as is_kept
+from (
+    select p.program_id, p.tier_window,
+        coalesce(array_agg(t.threshold::numeric order by t.threshold) filter (where t.code is not null), '{}') as thresholds
+    from program p
+    left join tier t on t.program_id = p.program_id
+    group by p.program_id
+) r
+left join tier_summary_rule s on s.program_id = r.program_id;
 
 comment on view tier_rule is 'By which rules members of each program are in tiers';
 comment on column tier_rule.program_id is 'Program';
 comment on column tier_rule.tier_window is 'Its tier_window';
 comment on column tier_rule.thresholds is 'Thresholds of its tiers, the lowest first';
-
--- Programs whose tier_summary holds by the rules of today. An interval of a
--- month equals one of 30 days, and is not the same.
-create view tier_summary_valid as
-select s.program_id
-from tier_summary_rule s
-join tier_rule r on r.program_id = s.program_id and interval_send(r.tier_window) = interval_send(s.tier_window) and r.thresholds = s.thresholds;
-
-comment on view tier_summary_valid is 'Programs whose tier_summary was reckoned by the rules of today';
-comment on column tier_summary_valid.program_id is 'Program';
+comment on column tier_rule.is_kept is 'Whether tier_summary was reckoned by them';
 
 -- The memory is for the first time, when all of the journal is grouped by member.
-create function refresh_month_summaries(since timestamptz, until timestamptz) returns void
+create function add_to_behaviour(since timestamptz, until timestamptz) returns void
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 set work_mem = '128MB'
 as $$
 #variable_conflict use_column
+declare
+    -- Read once: what is kept is by one and the same rules, those that are kept beside it.
+    kept jifen.tier_summary_rule[];
+    changed jifen.tier_summary_rule[];
 begin
+    select array_agg((r.program_id, r.tier_window, r.thresholds)::jifen.tier_summary_rule) filter (where r.is_kept),
+        array_agg((r.program_id, r.tier_window, r.thresholds)::jifen.tier_summary_rule) filter (where not r.is_kept)
+    into kept, changed
+    from jifen.tier_rule r;
+
     insert into jifen.activity_summary as s (program_id, month, active, earners, redeemers)
     select f.program_id, f.month, f.active, f.earners, f.redeemers
-    from jifen.activity_facts(refresh_month_summaries.since, refresh_month_summaries.until) f
+    from jifen.activity_facts(add_to_behaviour.since, add_to_behaviour.until) f
     on conflict (program_id, month) do update
     set active = s.active + excluded.active, earners = s.earners + excluded.earners, redeemers = s.redeemers + excluded.redeemers;
 
     insert into jifen.member_summary as s (account_id, program_id, earns, earned, redemptions, redeemed, first_credit_on,
         first_redeemed_on, last_active_on)
     select f.account_id, f.program_id, f.earns, f.earned, f.redemptions, f.redeemed, f.first_credit_on, f.first_redeemed_on, f.last_active_on
-    from jifen.member_facts(refresh_month_summaries.since, refresh_month_summaries.until) f
+    from jifen.member_facts(add_to_behaviour.since, add_to_behaviour.until) f
     on conflict (account_id) do update
     set earns = s.earns + excluded.earns, earned = s.earned + excluded.earned,
         redemptions = s.redemptions + excluded.redemptions, redeemed = s.redeemed + excluded.redeemed,
@@ -304,43 +322,38 @@ begin
         first_redeemed_on = least(s.first_redeemed_on, excluded.first_redeemed_on),
         last_active_on = greatest(s.last_active_on, excluded.last_active_on);
 
-    insert into jifen.undone_summary as s (program_id, movement, party, day, priced_on, amount)
-    select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
-    from jifen.undone_facts(refresh_month_summaries.since, refresh_month_summaries.until) f
-    on conflict (program_id, movement, party, day, priced_on) do update set amount = s.amount + excluded.amount;
-
     -- What was reckoned by other rules is reckoned anew, from the first entry on.
-    delete from jifen.tier_summary s where not exists (select from jifen.tier_summary_valid v where v.program_id = s.program_id);
+    delete from jifen.tier_summary s where s.program_id in (select r.program_id from unnest(changed) r);
     insert into jifen.tier_summary as s (program_id, month, tier_no, members)
     select f.program_id, f.month, f.tier_no, f.members
-    from jifen.program p
-    left join jifen.tier_summary_valid v on v.program_id = p.program_id
-    cross join lateral jifen.tier_facts(p.program_id, case when v.program_id is not null then refresh_month_summaries.since end,
-        refresh_month_summaries.until) f
+    from (
+        select * from jifen.tier_facts(kept, add_to_behaviour.since, add_to_behaviour.until)
+        union all
+        select * from jifen.tier_facts(changed, null, add_to_behaviour.until)
+    ) f
     on conflict (program_id, month, tier_no) do update set members = s.members + excluded.members;
-    insert into jifen.tier_summary_rule as s (program_id, tier_window, thresholds)
-    select r.program_id, r.tier_window, r.thresholds from jifen.tier_rule r
-    where not exists (select from jifen.tier_summary_valid v where v.program_id = r.program_id)
-    on conflict (program_id) do update set tier_window = excluded.tier_window, thresholds = excluded.thresholds;
+    delete from jifen.tier_summary_rule s where s.program_id in (select r.program_id from unnest(changed) r);
+    insert into jifen.tier_summary_rule (program_id, tier_window, thresholds)
+    select r.program_id, r.tier_window, r.thresholds from unnest(kept || changed) r
+    on conflict (program_id) do nothing;
 end
 $$;
 
-comment on function refresh_month_summaries(timestamptz, timestamptz) is
-    'Adds to the summaries of behaviour and of what was undone the entries posted from since on, up to which they reach, null: nothing yet, and before until. For run_summary(), which holds the row of summary_state';
+comment on function add_to_behaviour(timestamptz, timestamptz) is
+    'Adds to the summaries of behaviour the entries posted from since on, up to which they reach, null: nothing yet, and before until. For advance_summaries(), which holds the row of summary_state';
 
-create function drop_month_summaries() returns void
+create function drop_behaviour() returns void
 language sql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
-    delete from jifen.undone_summary;
     delete from jifen.activity_summary;
     delete from jifen.member_summary;
     delete from jifen.tier_summary;
     delete from jifen.tier_summary_rule;
 $$;
 
-comment on function drop_month_summaries() is
-    'Empties the summaries of behaviour and of what was undone. For drop_summaries(), which holds the row of summary_state';
+comment on function drop_behaviour() is
+    'Empties the summaries of behaviour. For drop_summaries(), which holds the row of summary_state';
 
 -- Each summary beside one that is reckoned at once from all the entries that it
 -- covers. A member's account is one of all, so of a single one nothing is said.
@@ -365,13 +378,6 @@ full join activity_summary s using (program_id, month)
 where (own_program is null or program_id = own_program)
     and (f.active, f.earners, f.redeemers) is distinct from (s.active, s.earners, s.redeemers);
 return query
-select null::bigint, null::bigint, 'undone_summary is what its entries add up to',
-    format('program %s, %s of %s on %s, of %s: %s', program_id, movement, party, day, priced_on, coalesce(f.amount, 0)),
-    format('%s', coalesce(s.amount, 0))
-from undone_facts(null, upto) f
-full join undone_summary s using (program_id, movement, party, day, priced_on)
-where (own_program is null or program_id = own_program) and coalesce(f.amount, 0) <> coalesce(s.amount, 0);
-return query
 select account_id, null::bigint, 'member_summary is what its entries add up to',
     format('%s earns of %s, %s redemptions of %s, days %s, %s, %s', f.earns, f.earned, f.redemptions, f.redeemed,
         f.first_credit_on, f.first_redeemed_on, f.last_active_on),
@@ -386,13 +392,14 @@ return query
 select null::bigint, null::bigint, 'tier_summary is what its entries add up to',
     format('program %s, %s, tier %s: %s members more', program_id, month, tier_no, coalesce(f.members, 0)),
     format('%s', coalesce(s.members, 0))
-from (
-    select f.* from tier_summary_valid v cross join lateral tier_facts(v.program_id, null, upto) f
-    where own_program is null or v.program_id = own_program
-) f
+from tier_facts(
+    array(
+        select (r.program_id, r.tier_window, r.thresholds)::tier_summary_rule from tier_rule r
+        where r.is_kept and (own_program is null or r.program_id = own_program)
+    ), null, upto) f
 full join (
-    select s.* from tier_summary s join tier_summary_valid v on v.program_id = s.program_id
-    where own_program is null or s.program_id = own_program
+    select s.* from tier_summary s join tier_rule r on r.program_id = s.program_id
+    where r.is_kept and (own_program is null or s.program_id = own_program)
 ) s using (program_id, month, tier_no)
 where coalesce(f.members, 0) <> coalesce(s.members, 0);
 end
@@ -402,9 +409,9 @@ comment on function breaches_of_behaviour(integer, bigint) is
     'Breaches of the summaries of behaviour, by number of program, null: all; nothing for a single account';
 
 revoke all on function breaches_of_behaviour(integer, bigint) from public;
-revoke all on function history_of_changed(timestamptz, timestamptz, boolean) from public;
+revoke all on function history_of_changed(tier_summary_rule[], timestamptz, timestamptz) from public;
 revoke all on function activity_facts(timestamptz, timestamptz) from public;
 revoke all on function member_facts(timestamptz, timestamptz) from public;
-revoke all on function tier_facts(integer, timestamptz, timestamptz) from public;
-revoke all on function refresh_month_summaries(timestamptz, timestamptz) from public;
-revoke all on function drop_month_summaries() from public;
+revoke all on function tier_facts(tier_summary_rule[], timestamptz, timestamptz) from public;
+revoke all on function add_to_behaviour(timestamptz, timestamptz) from public;
+revoke all on function drop_behaviour() from public;

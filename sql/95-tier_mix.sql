@@ -12,12 +12,18 @@ from (
         from (
             select s.program_id, s.month, s.tier_no, s.members::numeric as members
             from tier_summary s
-            join tier_summary_valid v on v.program_id = s.program_id
+            join tier_rule r on r.program_id = s.program_id
+            where r.is_kept
             union all
             select f.program_id, f.month, f.tier_no, f.members
-            from program p
-            left join tier_summary_valid v on v.program_id = p.program_id
-            cross join lateral tier_facts(p.program_id, case when v.program_id is not null then (select s.summarized_until from summary_state s) end, null) f
+            from tier_facts(
+                array(select (r.program_id, r.tier_window, r.thresholds)::tier_summary_rule from tier_rule r where r.is_kept),
+                (select s.summarized_until from summary_state s), null) f
+            union all
+            select f.program_id, f.month, f.tier_no, f.members
+            from tier_facts(
+                array(select (r.program_id, r.tier_window, r.thresholds)::tier_summary_rule from tier_rule r where not r.is_kept),
+                null, null) f
             union all
             -- every month and tier, so that one without a change is there too
             select r.program_id, c.month::date, n.tier_no, 0

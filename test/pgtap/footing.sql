@@ -3,6 +3,7 @@ begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
 select plan(19);
+\ir books.psql
 \ir footing.psql
 \ir liability_history.psql
 
@@ -27,21 +28,11 @@ select is(array(select m from pg_temp.misfooted_vintages() m limit 5), array[]::
 select is(array(select m from pg_temp.misfooted_revenue() m limit 5), array[]::text[], 'revenue and the general ledger');
 select is(array(select m from pg_temp.misfooted_settlement() m limit 5), array[]::text[], 'settlement');
 -- The same with summaries of a part, then of more of it, then without them again.
-create function pg_temp.summarize(until timestamptz) returns void
-language plpgsql as $$
-declare
-    since timestamptz := (select summarized_until from summary_state);
-begin
-    perform add_to_summaries(since, summarize.until);
-    perform refresh_month_summaries(since, summarize.until);
-    update summary_state set summarized_until = summarize.until;
-end
-$$;
-do $$begin perform pg_temp.summarize(now() - interval '200 days'); end$$;
+do $$begin perform pg_temp.summarise(now() - interval '200 days'); end$$;
 select is(array(select m from pg_temp.misfooted_flows() m limit 5), array[]::text[], 'flows that are summarized in part');
 select is(array(select m from pg_temp.misfooted_liability(array[now() - interval '190 days', now() - interval '210 days']) m limit 5),
     array[]::text[], 'what is owed');
-do $$begin perform pg_temp.summarize(now() - interval '20 days 5 hours'); end$$;
+do $$begin perform pg_temp.summarise(now() - interval '20 days 5 hours'); end$$;
 select is(array(select m from pg_temp.misfooted_flows() m limit 5), array[]::text[], 'flows that are summarized further');
 select is(array(select m from pg_temp.misfooted_roll_forward() m limit 5), array[]::text[], 'roll-forwards');
 select is(array(select m from pg_temp.misfooted_liability(array[now() - interval '190 days', now() - interval '10 days']) m limit 5),

@@ -23,7 +23,8 @@ select bag_eq($$select proname::text from member_function where provolatile = 'v
         'refuse_change', 'forget_member', 'seal', 'hold', 'capture', 'release', 'adjust', 'transfer', 'import', 'reverse_reference', 'lock_account',
         'post', 'release_batch', 'run_release', 'run_batches', 'run_seal', 'run_scheduled', 'claim_job', 'end_claim', 'schedule_program', 'expire_member', 'record_expiry_rule', 'reinstate', 'extend_expiry', 'undo_extension',
         'run_extension', 'extend_batch', 'carry_out', 'set_notice_template', 'record_notice', 'record_notices', 'lock_periods', 'change_period', 'close_period', 'reopen_period',
-        'announce_summary', 'advance_summaries', 'add_to_summaries', 'drop_summaries', 'run_summary', 'index_new_entries', 'refresh_month_summaries', 'drop_month_summaries',
+        'announce_summary', 'advance_summaries', 'drop_summaries', 'run_summary', 'index_new_entries',
+        'add_to_flows', 'add_to_settlement', 'add_to_behaviour', 'drop_flows', 'drop_settlement', 'drop_behaviour',
         'set_agreement', 'end_agreement', 'record_prepayment', 'lock_agreements', 'record_redemption_estimate', 'set_gl_account'],
     'the functions that write, and no others, are volatile');
 select is_empty($$select oid::regprocedure from member_function where provolatile = 'v' and proparallel <> 'u'$$, 'they are parallel unsafe');

@@ -276,9 +276,9 @@ select cmp_ok((select count(*) from undone_summary), '>', 10::bigint, 'and befor
 select is(pg_temp.differing(), 0::bigint, 'the same');
 do $$begin perform pg_temp.summarise('infinity'); end$$;
 select is(pg_temp.differing(), 0::bigint, 'and all of it');
-select is(array(select b::text from breaches_of_behaviour(null, null) b), array[]::text[], 'as its entries add up');
+select is(array(select b::text from breaches_of_settlement(null, null) b), array[]::text[], 'as its entries add up');
 do $$begin update undone_summary set amount = 0 where (program_id, party, day, priced_on) = (select program_id, party, day, priced_on from undone_summary limit 1); end$$;
-select cmp_ok((select count(*) from breaches_of_behaviour(null, null)), '>=', 1::bigint, 'what is not so is found out');
+select cmp_ok((select count(*) from breaches_of_settlement(null, null)), '>=', 1::bigint, 'what is not so is found out');
 do $$begin perform drop_summaries(); end$$;
 
 select is(array(select concat_ws(': ', b.program, b.member, b.invariant) from reconcile() b), array[]::text[], 'and all of it reconciles');

@@ -3,6 +3,7 @@ begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
 select plan(80);
+\ir books.psql
 \ir footing.psql
 \ir liability_history.psql
 
@@ -126,27 +127,18 @@ select program_id, sum(entries)::numeric as entries, sum(amount) as amount, sum(
     sum(members)::numeric as members, sum(accounts)::numeric as accounts from day_flow group by program_id;
 select set_eq('by_program', 'by_day', 'programs are what their days come to');
 
--- As a run does that finds all entries up to there booked for good.
-create function pg_temp.summarise_until(until timestamptz) returns void
-language plpgsql as $$
-begin
-    perform add_to_summaries((select summarized_until from summary_state), summarise_until.until);
-    perform refresh_month_summaries((select summarized_until from summary_state), summarise_until.until);
-    update summary_state set summarized_until = summarise_until.until;
-end
-$$;
 create function pg_temp.summary_breaches() returns text[]
 language sql as $$ select array(select format('%s: %s, not %s', invariant, expected, found) from reconcile() where invariant like '%\_summary is%') $$;
 create temp table step as
 select n, percentile_disc(share) within group (order by posted_at) as until
 from entry, unnest(array[0.05, 0.2, 0.21, 0.5, 0.8, 0.97]) with ordinality s (share, n) group by n, share;
-do $$begin perform pg_temp.summarise_until(until) from step where n = 1; end$$;
+do $$begin perform pg_temp.summarise(until) from step where n = 1; end$$;
 select is(array(select m from pg_temp.misfooted_flows() m limit 5), array[]::text[], 'a part of it summarised');
 select is(pg_temp.summary_breaches(), array[]::text[], 'which is what it should be');
 select is((select sum(entries) from day_summary), (select count(*)::numeric from entry where posted_at < (select until from step where n = 1)), 'no more');
-do $$begin perform pg_temp.summarise_until(until) from step where n = 2; end$$;
+do $$begin perform pg_temp.summarise(until) from step where n = 2; end$$;
 select is(array(select m from pg_temp.misfooted_flows() m limit 5), array[]::text[], 'more of it');
-do $$begin perform pg_temp.summarise_until(until) from (select until from step where n between 3 and 6 order by n) s; end$$;
+do $$begin perform pg_temp.summarise(until) from (select until from step where n between 3 and 6 order by n) s; end$$;
 select is(array(select m from pg_temp.misfooted_flows() m limit 5), array[]::text[], 'nearly all of it, in steps');
 select is(pg_temp.summary_breaches(), array[]::text[], 'each adds what is new');
 select set_eq('by_program', 'by_day', 'and programs are what their days come to');
@@ -165,7 +157,7 @@ create temp table programs_in_steps as select * from program_summary;
 do $$begin perform drop_summaries(); end$$;
 select is((select row(s.*)::text from summary_state s), '(t,,,)', 'dropped');
 select is(array(select m from pg_temp.misfooted_flows() m limit 5), array[]::text[], 'nothing is missed');
-do $$begin perform pg_temp.summarise_until(until) from step where n = 6; end$$;
+do $$begin perform pg_temp.summarise(until) from step where n = 6; end$$;
 select set_eq('table day_summary', 'table days_in_steps', 'made at once: days');
 select set_eq('table cohort_summary', 'table cohorts_in_steps', 'cohorts');
 select set_eq('table vintage_summary', 'table vintages_in_steps', 'vintages');
