@@ -31,16 +31,15 @@ as $$
 #variable_conflict use_column
 begin
 return query
-select e.program_id, e.movement, coalesce(o.funder, o.partner), e.reported_on, o.reported_on, sum(e.amount)
-from jifen.dated_entry e
+select b.program_id, b.movement, coalesce(b.funder, b.partner), b.reported_on, o.reported_on, sum(b.amount)
+from jifen.booked_entry b
 cross join lateral (
-    select o.funder, o.partner, o.reported_on from jifen.dated_entry o where o.account_id = e.account_id and o.seq = e.reverses_seq offset 0
+    select o.reported_on from jifen.booked_entry o where o.account_id = b.account_id and o.seq = b.reverses_seq offset 0
 ) o
-where e.kind = 'reverse' and (undone_facts.since is null or e.posted_at >= undone_facts.since)
-    and (undone_facts.until is null or e.posted_at < undone_facts.until)
-    and case when e.movement in ('reversed', 'adjusted') then o.funder when e.movement = 'returned' then o.partner end is not null
-    and e.reported_on <> o.reported_on
-group by e.program_id, e.movement, coalesce(o.funder, o.partner), e.reported_on, o.reported_on;
+where b.kind = 'reverse' and b.posted_at >= coalesce(undone_facts.since, '-infinity') and b.posted_at < coalesce(undone_facts.until, 'infinity')
+    and case when b.movement in ('reversed', 'adjusted') then b.funder when b.movement = 'returned' then b.partner end is not null
+    and b.reported_on <> o.reported_on
+group by b.program_id, b.movement, coalesce(b.funder, b.partner), b.reported_on, o.reported_on;
 end
 $$;
 
