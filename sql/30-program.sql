@@ -241,6 +241,7 @@ begin
             hint = 'alter_program() changes the rules of a program.';
     end if;
     perform jifen.record_expiry_rule(created);
+    perform jifen.record_point_value(created);
     return created;
 end
 $$;
@@ -278,12 +279,12 @@ set search_path = jifen, pg_temp
 as $$
 declare
     altered jifen.program;
-    time_zone_before text;
+    before jifen.program;
 begin
     perform jifen.require_writable('alter_program()');
     select p.* into altered from jifen.program p
     where p.program_id = jifen.program_id(alter_program.program) for no key update;
-    time_zone_before := altered.time_zone;
+    before := altered;
     altered.name := coalesce(name, altered.name);
     altered.time_zone := coalesce(time_zone, altered.time_zone);
     altered.expiry := coalesce(expiry, altered.expiry);
@@ -329,6 +330,9 @@ begin
         altered.rule_no := altered.rule_no + 1;
         perform jifen.record_expiry_rule(altered);
     end if;
+    if altered.point_value is distinct from before.point_value then
+        perform jifen.record_point_value(altered);
+    end if;
     update jifen.program p
     set name = altered.name, time_zone = altered.time_zone, expiry = altered.expiry,
         currency = altered.currency, point_value = altered.point_value,
@@ -339,7 +343,7 @@ begin
         late_postings = altered.late_postings
     where p.program_id = altered.program_id;
     -- By another clock entries are of other days.
-    if altered.time_zone <> time_zone_before then
+    if altered.time_zone <> before.time_zone then
         perform jifen.drop_summaries();
     end if;
     return altered;

@@ -78,7 +78,11 @@ select e.account_id, e.seq, a.program_id, p.time_zone, e.kind, movement(e.kind, 
     e.available_at, e.expires_at, e.rule_no,
     case when r.kind is null then coalesce(e.issued_at, e.event_at) else coalesce(r.issued_at, r.event_at) end as issued_at,
     coalesce(case when r.kind is null then e.revenue else r.revenue end > 0, false) as is_sold,
-    coalesce(r.kind, e.kind) in ('earn', 'import', 'adjust') and coalesce(r.amount, e.amount) > 0 as is_issue,
+    coalesce(r.kind, e.kind) in ('earn', 'import', 'adjust') and coalesce(r.amount, e.amount) > 0 and d.kind is distinct from 'adjust' as is_issue,
+    case
+        when coalesce(r.kind, e.kind) = 'adjust' then coalesce(r.amount, e.amount) < 0
+        else e.kind in ('expire', 'reinstate') or e.kind = 'repay' and d.kind = 'adjust'
+    end as is_taking,
     e.revenue
 from entry e
 cross join lateral (select a.program_id from account a where a.account_id = e.account_id offset 0) a
@@ -88,7 +92,11 @@ left join lateral (
     from entry r
     where e.kind = 'reverse' and r.account_id = e.account_id and r.seq = e.reverses_seq
     offset 0
-) r on true;
+) r on true
+-- Of a debt made by an adjustment, a penalty; all others are made by reversals.
+left join lateral (
+    select d.kind from entry d where e.debt_seq is not null and d.account_id = e.account_id and d.seq = e.debt_seq offset 0
+) d on true;
 
 comment on view booked_entry is 'Entries, each with the line of a roll-forward that it belongs to and its three days: booked, happened and reported; of a reverse, the origin is that of the entry that it undoes';
 comment on column booked_entry.account_id is 'Account';
@@ -116,7 +124,8 @@ comment on column booked_entry.expires_at is 'Of a credit with a lot: when it la
 comment on column booked_entry.rule_no is 'Of a lot whose expiry can move: its rule';
 comment on column booked_entry.issued_at is 'Of a credit: when its points were issued first';
 comment on column booked_entry.is_sold is 'Of a credit: whether consideration was allocated to its points';
-comment on column booked_entry.is_issue is 'Whether it issues points, as an earn, an import or goodwill does, or undoes that';
+comment on column booked_entry.is_issue is 'Whether it issues points, as an earn, an import or goodwill does, a reversal''s debt that is forgiven among it, or undoes that';
+comment on column booked_entry.is_taking is 'Whether it takes points away, as an expiry or a penalty does, what repays a penalty among it, or undoes that';
 comment on column booked_entry.revenue is 'Consideration allocated to its points, signed';
 
 -- An entry makes a lot, takes from lots or gives back to them. An extension makes
@@ -127,7 +136,7 @@ select b.program_id, b.movement, b.posted_at, b.booked_on, b.happened_on, b.repo
     local_month(c.issued_at, b.time_zone) as issued_month,
     lot_expires_month(c.expires_at, c.rule_no, b.time_zone) as expires_month, lot_expires(c.expires_at, c.rule_no) as expires,
     pending_until_day(c.available_at, c.event_at, b.event_at, b.time_zone) as available_on,
-    c.source, c.funder, c.is_sold, x.points, x.held
+    c.source, c.funder, c.is_sold, b.is_taking, x.points, x.held
 from booked_entry b
 cross join lateral (
     select b.seq as lot_seq, b.amount as points, 0::bigint as held
@@ -176,6 +185,7 @@ comment on column lot_change.available_on is 'Of a change while the lot was pend
 comment on column lot_change.source is 'Channel by which its points were earned';
 comment on column lot_change.funder is 'Who pays for them; null: the issuer';
 comment on column lot_change.is_sold is 'Whether consideration was allocated to them';
+comment on column lot_change.is_taking is 'As in booked_entry';
 comment on column lot_change.points is 'Change of what is unspent of it';
 comment on column lot_change.held is 'Change of what holds have taken of it';
 
@@ -235,7 +245,8 @@ create type lot_fact as (
     movement text,
     available_on date,
     points numeric,
-    held numeric
+    held numeric,
+    expired numeric
 );
 comment on type lot_fact is 'Sums over changes of lots, by all that pending_flow, cohort_flow and vintage_flow tell apart';
 comment on column lot_fact.program_id is 'Program';
@@ -252,6 +263,7 @@ comment on column lot_fact.movement is 'As in lot_change';
 comment on column lot_fact.available_on is 'As in lot_change';
 comment on column lot_fact.points is 'Change of the unspent points';
 comment on column lot_fact.held is 'Change of the points that holds have taken';
+comment on column lot_fact.expired is 'Points that lapsed or were taken away, less those given back';
 
 -- The sums behind the facts: plain SQL without settings, which the planner puts
 -- in place of the call.
@@ -279,7 +291,8 @@ returns setof lot_fact
 language sql stable parallel safe
 begin atomic
     select c.program_id, c.issued_month, c.expires_month, c.expires, c.source, c.funder, c.is_sold, c.booked_on, c.happened_on,
-        c.reported_on, c.movement, c.available_on, sum(c.points), sum(c.held)
+        c.reported_on, c.movement, c.available_on, sum(c.points), sum(c.held),
+        - coalesce(sum(c.points + c.held) filter (where c.is_taking), 0)
     from lot_change c
     where c.posted_at >= coalesce(lot_sums.since, '-infinity') and c.posted_at < coalesce(lot_sums.until, 'infinity')
     group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12;

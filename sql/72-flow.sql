@@ -91,6 +91,7 @@ create table vintage_summary (
     movement text not null,
     points numeric not null,
     held numeric not null,
+    expired numeric not null,
     revenue numeric not null,
     issued numeric not null,
     primary key (program_id, booked_on, happened_on, reported_on, movement, issued_year, is_sold)
@@ -156,6 +157,7 @@ comment on column vintage_summary.reported_on is 'Local day on which it counts: 
 comment on column vintage_summary.movement is 'earned, imported, adjusted, redeemed, returned, expired, reinstated, reversed, transferred, held, released, repaid or extended';
 comment on column vintage_summary.points is 'Change of the unspent points';
 comment on column vintage_summary.held is 'Change of the points that holds have taken';
+comment on column vintage_summary.expired is 'Points that lapsed or were taken away, as by a penalty, less those given back';
 comment on column vintage_summary.revenue is 'Consideration allocated to the points of earns and imports, less what reversals of them undid, by their own year and class';
 comment on column vintage_summary.issued is 'Points of earns, imports and goodwill, less what reversals of them undid, by their own year and class';
 
@@ -196,14 +198,15 @@ select f.program_id, f.issued_month, f.expires_month, f.expires, f.source, f.fun
 from lot_facts((select s.summarized_until from summary_state s), null) f;
 
 create view vintage_flow as
-select s.program_id, s.issued_year, s.is_sold, s.booked_on, s.happened_on, s.reported_on, s.movement, s.points, s.held, s.revenue, s.issued
+select s.program_id, s.issued_year, s.is_sold, s.booked_on, s.happened_on, s.reported_on, s.movement,
+    s.points, s.held, s.expired, s.revenue, s.issued
 from vintage_summary s
 union all
 select f.program_id, extract(year from f.issued_month)::integer, f.is_sold, f.booked_on, f.happened_on, f.reported_on, f.movement,
-    f.points, f.held, 0, 0
+    f.points, f.held, f.expired, 0, 0
 from lot_facts((select s.summarized_until from summary_state s), null) f
 union all
-select f.program_id, f.issued_year, f.is_sold, f.booked_on, f.happened_on, f.reported_on, f.movement, 0, 0, f.revenue, f.issued
+select f.program_id, f.issued_year, f.is_sold, f.booked_on, f.happened_on, f.reported_on, f.movement, 0, 0, 0, f.revenue, f.issued
 from entry_facts((select s.summarized_until from summary_state s), null) f
 where f.issued_year is not null;
 

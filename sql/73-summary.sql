@@ -38,8 +38,8 @@ begin
         from day where n not in (select u.n from updated u)
     ), vintage as (
         insert into jifen.vintage_summary as s (program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement,
-            points, held, revenue, issued)
-        select program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, 0, 0, sum(revenue), sum(issued)
+            points, held, expired, revenue, issued)
+        select program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, 0, 0, 0, sum(revenue), sum(issued)
         from fact where issued_year is not null
         group by program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement
         on conflict on constraint vintage_summary_pkey do update
@@ -78,13 +78,13 @@ begin
         from cohort where n not in (select u.n from updated u)
     ), vintage as (
         insert into jifen.vintage_summary as s (program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement,
-            points, held, revenue, issued)
+            points, held, expired, revenue, issued)
         select program_id, extract(year from issued_month)::integer, is_sold, booked_on, happened_on, reported_on, movement,
-            sum(points), sum(held), 0, 0
+            sum(points), sum(held), sum(expired), 0, 0
         from fact
         group by program_id, 2, is_sold, booked_on, happened_on, reported_on, movement
         on conflict on constraint vintage_summary_pkey do update
-        set points = s.points + excluded.points, held = s.held + excluded.held
+        set points = s.points + excluded.points, held = s.held + excluded.held, expired = s.expired + excluded.expired
     )
     insert into jifen.pending_summary as s (program_id, booked_on, happened_on, reported_on, available_on, points)
     select program_id, booked_on, happened_on, reported_on, available_on, sum(points)

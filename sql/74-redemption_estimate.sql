@@ -75,6 +75,57 @@ comment on column redemption_estimate_term.estimate_no is 'Number within the pro
 comment on column redemption_estimate_term.rate is 'Share of the points issued that will have been redeemed in the end';
 comment on column redemption_estimate_term.point_cost is 'What a point that is redeemed costs the issuer, for points that nobody paid for; null: not known';
 
+-- Portfolios are disjoint or one lies within the other. Points are of the
+-- narrowest one that has begun: a new one takes its years over from the day on
+-- from which its first estimate holds, and changes no day before it.
+create view portfolio_term as
+with portfolio as (
+    select e.program_id, e.issued_years, min(e.effective_on) as begins_on
+    from redemption_estimate e
+    group by e.program_id, e.issued_years
+)
+select y.program_id, y.issued_years, y.is_estimated, y.years, y.valid
+from (
+    select p.program_id, p.issued_years, true as is_estimated, t.valid, int4multirange(p.issued_years) - coalesce((
+            select range_agg(n.issued_years)
+            from portfolio n
+            where n.program_id = p.program_id and n.issued_years <@ p.issued_years and n.issued_years <> p.issued_years
+                and n.begins_on <= lower(t.valid)
+        ), '{}') as years
+    from portfolio p
+    cross join lateral (
+        select daterange(d.day, lead(d.day) over (order by d.day)) as valid
+        from (
+            select p.begins_on as day
+            union
+            select n.begins_on
+            from portfolio n
+            where n.program_id = p.program_id and n.issued_years <@ p.issued_years and n.begins_on > p.begins_on
+        ) d
+    ) t
+    union all
+    select p.program_id, p.issued_years, false, daterange(null, p.begins_on), int4multirange(p.issued_years) - coalesce((
+            select range_agg(n.issued_years)
+            from portfolio n
+            where n.program_id = p.program_id and n.issued_years <> p.issued_years
+                and (n.begins_on < p.begins_on or n.begins_on = p.begins_on and n.issued_years <@ p.issued_years)
+        ), '{}')
+    from portfolio p
+    union all
+    select p.program_id, null, false, '(,)', '{(,)}'::int4multirange - coalesce((
+            select range_agg(n.issued_years) from portfolio n where n.program_id = p.program_id
+        ), '{}')
+    from program p
+) y
+where not isempty(y.years);
+
+comment on view portfolio_term is 'Which years of issue are of which portfolio on each day: each year is of one';
+comment on column portfolio_term.program_id is 'Program';
+comment on column portfolio_term.issued_years is 'The portfolio, as its estimates name it; null: each year is one by itself';
+comment on column portfolio_term.is_estimated is 'Whether it has begun: it is estimated as a whole; until then each year is reckoned by itself, without an estimate';
+comment on column portfolio_term.years is 'Local years of issue that are of it';
+comment on column portfolio_term.valid is 'Local days on which they are';
+
 create function record_redemption_estimate(
     program text,
     rate numeric,
@@ -124,14 +175,14 @@ begin
     end if;
     select e.issued_years into other from jifen.redemption_estimate e
     where e.program_id = own.program_id and e.issued_years && record_redemption_estimate.issued_years
-        and e.issued_years <> record_redemption_estimate.issued_years
+        and not (e.issued_years <@ record_redemption_estimate.issued_years or e.issued_years @> record_redemption_estimate.issued_years)
     limit 1;
     if found then
         raise exception using errcode = 'invalid_parameter_value',
-            message = 'portfolios must not overlap',
-            detail = format('%s overlaps with %s, for which program "%s" has estimates.', record_redemption_estimate.issued_years,
-                other, own.code),
-            hint = 'Give the same years as before, or others.';
+            message = 'portfolios must not overlap in part',
+            detail = format('%s and %s, for which program "%s" has estimates, share some years, and neither lies within the other.',
+                record_redemption_estimate.issued_years, other, own.code),
+            hint = 'Give the same years as before, some of them, or others.';
     end if;
     today := (now() at time zone own.time_zone)::date;
     own_day := coalesce(record_redemption_estimate.effective_on, today);
@@ -153,20 +204,45 @@ end
 $$;
 
 comment on function record_redemption_estimate(text, numeric, date, int4range, text, numeric) is
-    'Records what share of the points issued will have been redeemed in the end and returns the record. rate: more than 0, at most 1; effective_on: first local day on which it holds, by default today; issued_years: the portfolio, by the local years in which the points were issued, by default all; point_cost: what a redeemed point costs the issuer that nobody paid for, by default the program''s point_value as it is now; reason is kept as given. Raises JF002, JF008 for a day on which the books are closed, 22004, 22023 also for a portfolio that overlaps with another one and for a day to come, 25006. Locks the program''s row; postings do not wait';
+    'Records what share of the points issued will have been redeemed in the end and returns the record. rate: more than 0, at most 1; effective_on: first local day on which it holds, by default today; issued_years: the portfolio, by the local years in which the points were issued, by default all; within a wider one it takes its years over from effective_on on; point_cost: what a redeemed point costs the issuer that nobody paid for, by default the program''s point_value as it is now; reason is kept as given. Raises JF002, JF008 for a day on which the books are closed, 22004, 22023 also for a portfolio that overlaps with another one in part and for a day to come, 25006. Locks the program''s row; postings do not wait';
 
 create function estimated_redemption_rate(program_id integer, as_of date, issued_year integer default null) returns numeric
 language sql stable parallel safe security definer
 set search_path = jifen, pg_temp
 as $$
-    select t.rate
-    from jifen.redemption_estimate_term t
-    where t.program_id = estimated_redemption_rate.program_id and t.valid @> estimated_redemption_rate.as_of
-        and t.issued_years @> coalesce(estimated_redemption_rate.issued_year, extract(year from estimated_redemption_rate.as_of)::integer)
+    select e.rate
+    from jifen.portfolio_term t
+    join jifen.redemption_estimate_term e on e.program_id = t.program_id and e.issued_years = t.issued_years
+    where t.is_estimated and t.program_id = estimated_redemption_rate.program_id and t.valid @> estimated_redemption_rate.as_of
+        and t.years @> coalesce(estimated_redemption_rate.issued_year, extract(year from estimated_redemption_rate.as_of)::integer)
+        and e.valid @> estimated_redemption_rate.as_of
 $$;
 
 comment on function estimated_redemption_rate(integer, date, integer) is
     'Estimate that holds on the local day as_of, of the share that will be redeemed of the points issued in the local year issued_year, by default that of as_of; null: there is none. program_id: of program_id(). Locks nothing';
+
+-- What is expected to be redeemed of a portfolio, and earned by what was: of
+-- revenue_by_day and, at a glance, of portfolio_totals().
+create function expected_redeemed(rate numeric, issued numeric, redeemed numeric, unspent numeric) returns numeric
+language sql immutable parallel safe
+return greatest(redeemed, least(coalesce(rate, 1) * issued, redeemed + unspent));
+
+comment on function expected_redeemed(numeric, numeric, numeric, numeric) is
+    'Points of a portfolio that will have been redeemed in the end: rate * issued, at least those redeemed and at most those and the unspent ones; rate: null for 1';
+
+create function earned_consideration(consideration numeric, rate numeric, issued numeric, redeemed numeric, unspent numeric) returns numeric
+language sql immutable parallel safe
+return case
+    -- Nothing is owed any more.
+    when unspent <= 0 then consideration
+    when rate is null then case when issued > 0 then consideration * greatest(issued - unspent, 0) / issued else 0 end
+    when expected_redeemed(rate, issued, redeemed, unspent) > 0
+        then consideration * greatest(redeemed, 0) / expected_redeemed(rate, issued, redeemed, unspent)
+    else 0
+end;
+
+comment on function earned_consideration(numeric, numeric, numeric, numeric, numeric) is
+    'Consideration of a portfolio that is earned. By an estimate: consideration * redeemed / expected to be redeemed, so that breakage is earned as the other points are redeemed (IFRS 15.B46, ASC 606-10-55-48); rate null, without one: consideration * (issued - unspent) / issued, breakage as points lapse';
 
 -- The figures of revenue_by_day and cost_by_day at the end of one day, without
 -- those of the days before it; of all programs in one reading of the flow.
@@ -199,15 +275,14 @@ begin
     end if;
     return query
     select v.program_id, v.issued_years, v.is_sold, v.rate, v.issued, v.redeemed, v.unspent,
-        greatest(v.redeemed, least(v.rate * v.issued, v.redeemed + v.unspent)), v.consideration
+        jifen.expected_redeemed(v.rate, v.issued, v.redeemed, v.unspent), v.consideration
     from (
         select f.program_id, coalesce(t.issued_years, int4range(f.issued_year, f.issued_year + 1)) as issued_years, f.is_sold,
-            coalesce(t.rate, 1) as rate, sum(f.consideration) as consideration, sum(f.issued) as issued, sum(f.unspent) as unspent,
+            e.rate, sum(f.consideration) as consideration, sum(f.issued) as issued, sum(f.unspent) as unspent,
             sum(f.issued - f.unspent - f.expired) as redeemed
         from (
             select f.program_id, d.day, f.issued_year, f.is_sold, sum(f.issued) as issued, sum(f.points + f.held) as unspent,
-                sum(f.revenue) as consideration,
-                sum(case when f.movement in ('expired', 'reinstated', 'adjusted') then f.issued - f.points - f.held else 0 end) as expired
+                sum(f.revenue) as consideration, sum(f.expired) as expired
             from jifen.vintage_flow f
             join jifen.program p on p.program_id = f.program_id
             cross join lateral (select coalesce(portfolios_at.as_of, jifen.local_day(now(), p.time_zone)) as day) d
@@ -216,14 +291,17 @@ begin
                     else f.reported_on end <= d.day
             group by f.program_id, d.day, f.issued_year, f.is_sold
         ) f
-        left join jifen.redemption_estimate_term t on t.program_id = f.program_id and t.issued_years @> f.issued_year and t.valid @> f.day
-        group by f.program_id, coalesce(t.issued_years, int4range(f.issued_year, f.issued_year + 1)), f.is_sold, coalesce(t.rate, 1)
+        join jifen.portfolio_term t on t.program_id = f.program_id and t.years @> f.issued_year and t.valid @> f.day
+        left join jifen.redemption_estimate_term e on t.is_estimated and e.program_id = t.program_id and e.issued_years = t.issued_years
+            and e.valid @> f.day
+        group by f.program_id, coalesce(t.issued_years, int4range(f.issued_year, f.issued_year + 1)),
+            case when not t.is_estimated then f.issued_year end, f.is_sold, e.rate
     ) v;
 end
 $$;
 
 comment on function portfolios_at(integer, date, text) is
-    'What has become, by the end of the local day as_of, null: today, of the points of each portfolio of a program, null: of all, sold (is_sold: consideration was allocated to them) and free ones: issued net of reversals, redeemed net of returns, unspent in lots and on hold, and expected to be redeemed in the end at the estimated rate, 1 where there is none; consideration in the program''s currency. of_program: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
+    'What has become, by the end of the local day as_of, null: today, of the points of each portfolio of a program, null: of all, sold (is_sold: consideration was allocated to them) and free ones: issued net of reversals, redeemed net of returns, unspent in lots and on hold, and expected to be redeemed in the end at the estimated rate, null where there is none; consideration in the program''s currency. of_program: of program_id(); basis: booked, happened or reported. Raises 22023. Locks nothing';
 
 create function portfolio_totals(
     of_program integer default null,
@@ -237,12 +315,8 @@ language sql stable parallel safe security definer rows 10
 set search_path = jifen, pg_temp
 as $$
     select p.program_id, coalesce(sum(greatest(p.expected - p.redeemed, 0)), 0),
-        coalesce(sum(round(p.consideration, c.scale) - round(
-            case
-                when p.unspent <= 0 then p.consideration
-                when p.expected <= 0 then 0
-                else p.consideration * greatest(p.redeemed, 0) / p.expected
-            end, c.scale)) filter (where p.is_sold), 0)
+        coalesce(sum(round(p.consideration, c.scale)
+            - round(jifen.earned_consideration(p.consideration, p.rate, p.issued, p.redeemed, p.unspent), c.scale)) filter (where p.is_sold), 0)
     from jifen.portfolios_at(portfolio_totals.of_program, portfolio_totals.as_of, portfolio_totals.basis) p
     join jifen.program_currency c on c.program_id = p.program_id
     group by p.program_id
@@ -338,6 +412,7 @@ set search_path = jifen, pg_temp
 as $$
 declare
     own record;
+    day date;
     rate numeric;
 begin
     if num_nulls(goods_price, points) > 0 then
@@ -352,23 +427,25 @@ begin
             detail = format('They are %s.', points),
             hint = 'Give the points that come with the sale.';
     end if;
-    select c.*, (now() at time zone p.time_zone)::date as today into own
+    select c.*, p.time_zone into own
     from jifen.program p join jifen.program_currency c on c.program_id = p.program_id
     where p.program_id = jifen.program_id(allocate_to_points.program);
+    day := coalesce(as_of, (now() at time zone own.time_zone)::date);
+    own.point_value := (select t.point_value from jifen.point_value_term t where t.program_id = own.program_id and t.valid @> day);
     if own.point_value is null then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'program without point_value',
-            detail = format('What a point of program "%s" is worth is not known.', own.program),
+            detail = format('What a point of program "%s" is worth on %s is not known.', own.program, day),
             hint = 'Set point_value with alter_program(), or call allocate_consideration().';
     end if;
-    rate := coalesce(jifen.estimated_redemption_rate(own.program_id, coalesce(as_of, own.today)), 1);
+    rate := coalesce(jifen.estimated_redemption_rate(own.program_id, day), 1);
     return (jifen.allocate_consideration(coalesce(transaction_price, goods_price),
-        array[goods_price, points::numeric * own.point_value * rate], coalesce(scale, own.scale)))[2];
+        array[goods_price, points::numeric * own.point_value * rate], coalesce(scale, own.scale + 4)))[2];
 end
 $$;
 
 comment on function allocate_to_points(text, numeric, point_amount, numeric, integer, date) is
-    'Part of a sale''s price that goes to the points that come with it, for earn(revenue =>): their stand-alone selling price is points * the program''s point_value * the estimated redemption rate for points issued on the local day as_of, by default today, or 1 where none is recorded. goods_price: stand-alone selling price of the goods; transaction_price: what the customer pays, by default goods_price; scale: decimals, by default those of the program''s currency. Raises JF002, 22004, 22023 also for a program without point_value. Locks nothing';
+    'Part of a sale''s price that goes to the points that come with it, for earn(revenue =>): their stand-alone selling price is points * the program''s point_value * the estimated redemption rate for points issued then, or 1 where none is recorded, both as of the local day as_of, by default today. goods_price: stand-alone selling price of the goods; transaction_price: what the customer pays, by default goods_price; scale: decimals, by default four more than the program''s currency has, for many small parts are summed before they are booked. Raises JF002, 22004, 22023 also for a program without point_value. Locks nothing';
 
 revoke all on function record_redemption_estimate(text, numeric, date, int4range, text, numeric) from public;
 revoke all on function estimated_redemption_rate(integer, date, integer) from public;

@@ -223,6 +223,7 @@ as $$
 declare
     own jifen.program;
     day date;
+    point_value numeric;
 begin
     select p.* into own from jifen.program p where p.program_id = jifen.program_id(liability_at.program);
     if liability_at.as_of is null then
@@ -247,22 +248,23 @@ begin
         liability_at.lapsed, liability_at.held_back
     from jifen.points_at(own.program_id, liability_at.as_of, liability_at.known_at) a;
     liability_at.available := liability_at.points + liability_at.debt - liability_at.pending - liability_at.held - liability_at.lapsed;
-    liability_at.face_value := liability_at.points * own.point_value;
+    -- Of a midnight, the day that it ends.
+    day := jifen.day_until(liability_at.as_of, own.time_zone);
+    point_value := (select t.point_value from jifen.point_value_term t where t.program_id = own.program_id and t.valid @> day);
+    liability_at.face_value := liability_at.points * point_value;
     liability_at.currency := own.currency;
     -- Neither estimates nor revenue are told by what was known of them.
     if liability_at.known_at is null then
-        -- Of a midnight, the day that it ends.
-        day := jifen.day_until(liability_at.as_of, own.time_zone);
         liability_at.redemption_rate := jifen.estimated_redemption_rate(own.program_id, day);
         select coalesce(sum(t.expected_redemption), 0), coalesce(sum(t.deferred_revenue), 0)
         into liability_at.expected_redemption, liability_at.deferred_revenue
         from jifen.portfolio_totals(own.program_id, day, 'happened') t;
-        liability_at.expected_value := liability_at.expected_redemption * own.point_value;
+        liability_at.expected_value := liability_at.expected_redemption * point_value;
     end if;
 end
 $$;
 
 comment on function liability_at(text, timestamptz, timestamptz) is
-    'What the program owes at as_of, past, present or to come: the columns of liability, in points as the sums of balance(program, member, as_of, known_at) of all members, by business time. known_at: by the journal of each account up to the first entry that was booked later; then without the four columns that rest on estimates. These are of the end of the local day of as_of, of a midnight that of the day that it ends. Raises JF002, 22004, 22023. Locks nothing';
+    'What the program owes at as_of, past, present or to come: the columns of liability, in points as the sums of balance(program, member, as_of, known_at) of all members, by business time. known_at: by the journal of each account up to the first entry that was booked later; then without the four columns that rest on estimates. These, and the value of a point, are of the end of the local day of as_of, of a midnight that of the day that it ends. Raises JF002, 22004, 22023. Locks nothing';
 
 revoke all on function liability_at(text, timestamptz, timestamptz) from public;

@@ -73,13 +73,13 @@ with counted as materialized (
     from cohort_summary where own_program is null or program_id = own_program
 ), vintage as (
     select true as is_counted, program_id, extract(year from issued_month)::integer as issued_year, is_sold, booked_on, happened_on, reported_on,
-        movement, points, held, 0::numeric as revenue, 0::numeric as issued
+        movement, points, held, expired, 0::numeric as revenue, 0::numeric as issued
     from counted
     union all
-    select true, program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, 0, 0, revenue, issued
+    select true, program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, 0, 0, 0, revenue, issued
     from all_entry_facts(upto) where issued_year is not null and (own_program is null or program_id = own_program)
     union all
-    select false, program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, points, held, revenue, issued
+    select false, program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, points, held, expired, revenue, issued
     from vintage_summary where own_program is null or program_id = own_program
 )
 select null::bigint, null::bigint, 'pending_summary is what its entries add up to', s.key || s.expected, s.key || s.found
@@ -102,9 +102,9 @@ union all
 select null, null, 'vintage_summary is what its entries add up to', s.key || s.expected, s.key || s.found
 from (
     select row(program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement)::text || ': ' as key,
-        row(sum(points) filter (where is_counted), sum(held) filter (where is_counted),
+        row(sum(points) filter (where is_counted), sum(held) filter (where is_counted), sum(expired) filter (where is_counted),
             trim_scale(sum(revenue) filter (where is_counted)), sum(issued) filter (where is_counted))::text as expected,
-        row(sum(points) filter (where not is_counted), sum(held) filter (where not is_counted),
+        row(sum(points) filter (where not is_counted), sum(held) filter (where not is_counted), sum(expired) filter (where not is_counted),
             trim_scale(sum(revenue) filter (where not is_counted)), sum(issued) filter (where not is_counted))::text as found
     from vintage group by program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement
 ) s where s.expected <> s.found;

@@ -288,13 +288,14 @@ from (
 where own_program is null and own_account is null
     and not exists (select from account a where a.account_id = o.account_id)
 union all
-select o.account_id, null, 'every account, tier, rule, extension and closing has its program', 'a program', o.what
+select o.account_id, null, 'every account, tier, rule, extension, closing and value has its program', 'a program', o.what
 from (
     select account_id, program_id, 'an account' as what from account
     union all select null, program_id, 'tier ' || code from tier
     union all select null, program_id, 'rule ' || rule_no from expiry_rule
     union all select null, program_id, 'extension ' || extension_id from extension
     union all select null, program_id, 'closing ' || change_no from period_change
+    union all select null, program_id, 'value ' || change_no from point_value_change
 ) o
 where own_program is null and own_account is null
     and not exists (select from program p where p.program_id = o.program_id)
@@ -337,6 +338,19 @@ left join (
 where own_account is null and (own_program is null or p.program_id = own_program)
     and (p.closed_until is distinct from c.closed_until or p.booked_from < c.changed_at)
 union all
+select null, null, 'a point''s values are numbered without gaps, each as late as the one before or later, the last one that of the program',
+    format('program %s: value %s, since %s or later, %s', p.program_id, c.place, c.effective_before, case when c.is_last then p.point_value else c.point_value end),
+    format('value %s, since %s, %s', c.change_no, c.effective_on, c.point_value)
+from program p
+left join (
+    select program_id, change_no, effective_on, point_value, row_number() over in_order as place, lag(effective_on) over in_order as effective_before,
+        lead(change_no) over in_order is null as is_last
+    from point_value_change
+    window in_order as (partition by program_id order by change_no)
+) c on c.program_id = p.program_id
+where own_account is null and (own_program is null or p.program_id = own_program)
+    and (c.change_no is null or c.change_no <> c.place or c.effective_on < c.effective_before or c.is_last and c.point_value is distinct from p.point_value)
+union all
 select null, null, 'an extension is of as many lots and points as its entries',
     format('extension %s: %s lots, %s points', extension_id, coalesce(e.lots, 0), coalesce(e.points, 0)),
     format('%s lots, %s points', coalesce(x.lots, 0), coalesce(x.points, 0))
@@ -358,7 +372,8 @@ where (coalesce(x.lots, 0), coalesce(x.points, 0)) <> (coalesce(e.lots, 0), coal
 union all
 select null, null, 'what is written once refuses changes', 'trigger refuse_change always enabled',
     format('table %s', wanted.name)
-from (values ('entry'), ('allocation'), ('expiry_rule'), ('notice'), ('notice_lot'), ('period_change'), ('agreement'), ('prepayment'), ('redemption_estimate')) wanted (name)
+from (values ('entry'), ('allocation'), ('expiry_rule'), ('notice'), ('notice_lot'), ('period_change'), ('agreement'), ('prepayment'), ('redemption_estimate'),
+    ('point_value_change')) wanted (name)
 where not exists (
     select from pg_trigger t
     where t.tgrelid = format('jifen.%I', wanted.name)::regclass
@@ -367,7 +382,7 @@ end
 $$;
 
 comment on function breaches_of_tables(integer, bigint) is
-    'Breaches of the tables: rows that belong to none, rules, closings and extensions that are not as they were made, and disabled guards; by numbers of program and account, null: all';
+    'Breaches of the tables: rows that belong to none, rules, closings, values and extensions that are not as they were made, and disabled guards; by numbers of program and account, null: all';
 
 revoke all on function breaches_of_accounts(integer, bigint) from public;
 revoke all on function breaches_of_journal(integer, bigint) from public;

@@ -1,148 +1,150 @@
 -- revenue: what of the consideration allocated to points is earned, and what points cost that nobody paid for.
 
 create view revenue_change as
-select p.code as program, b.basis, f.is_sold, f.issued_year, b.day, sum(f.issued) as issued, sum(f.points + f.held) as unspent,
-    -- A goodwill credit cancels out here: its points are in its own lot.
-    sum(case when f.movement in ('expired', 'reinstated', 'adjusted') then f.issued - f.points - f.held else 0 end) as expired,
+select p.program_id, p.code as program, b.basis, f.is_sold, f.issued_year, b.day, sum(f.issued) as issued,
+    sum(case when f.movement <> 'reversed' then f.issued else 0 end) as credited,
+    sum(f.points + f.held) as unspent, sum(f.expired) as expired,
     sum(f.revenue) as consideration, sum(case when f.movement = 'imported' then f.revenue else 0 end) as taken_over
 from vintage_flow f
 join program p on p.program_id = f.program_id
 cross join lateral (values ('booked', f.booked_on), ('happened', f.happened_on), ('reported', f.reported_on)) b (basis, day)
-group by p.code, b.basis, f.is_sold, f.issued_year, b.day;
+group by p.program_id, p.code, b.basis, f.is_sold, f.issued_year, b.day;
 
-comment on view revenue_change is 'What changed on each local day of the points of a year of issue';
+comment on view revenue_change is 'What changed on each local day of the points of a year of issue; portfolio_change is made of it';
+comment on column revenue_change.program_id is 'Number of the program';
 comment on column revenue_change.program is 'Program';
 comment on column revenue_change.basis is 'By which date an entry belongs to a day: booked, happened or reported';
 comment on column revenue_change.is_sold is 'Whether consideration was allocated to the points';
 comment on column revenue_change.issued_year is 'Local year in which the points were issued';
 comment on column revenue_change.day is 'Local day';
 comment on column revenue_change.issued is 'Points issued, less those whose issue was reversed';
+comment on column revenue_change.credited is 'Points issued';
 comment on column revenue_change.unspent is 'Points in lots and on hold';
-comment on column revenue_change.expired is 'Points that lapsed or were taken by adjustments, less those given back';
+comment on column revenue_change.expired is 'Points that lapsed or were taken away, as by a penalty, less those given back';
 comment on column revenue_change.consideration is 'Consideration allocated to points, less that of reversals';
 comment on column revenue_change.taken_over is 'That of imports among it';
 
--- Each year of issue is a unit of its own until an estimate covers it; from the
--- day from which the first one of its portfolio holds, the portfolio is the
--- unit. So no estimate changes a day before it. Step 0 of a day is what a new
--- estimate makes of what there was, step 1 what happened.
+-- A unit is a portfolio or, until it has an estimate, each of its years of issue.
+-- Of a day, step 0 is what is found when it begins: a unit that another
+-- takes years over from, an estimate that begins to hold, another value of the
+-- points; step 1 is what happened on it.
 create view portfolio_change as
-select c.program, c.basis, c.is_sold, coalesce(c.issued_years, int4range(c.issued_year, c.issued_year + 1)) as issued_years,
-    s.is_pool, case when s.is_pool then null else c.issued_year end as issued_year, s.day, s.step,
-    sum(s.sign * c.issued) as issued, sum(s.sign * c.unspent) as unspent, sum(s.sign * c.expired) as expired,
-    sum(s.sign * c.consideration) as consideration, sum(s.step * c.taken_over) as taken_over
+select c.program_id, c.program, c.basis, c.is_sold, coalesce(c.issued_years, int4range(c.issued_year, c.issued_year + 1)) as issued_years,
+    c.is_estimated, case when not c.is_estimated then c.issued_year end as issued_year, s.day, s.step,
+    sum(s.sign * c.issued) as issued, sum(s.step * c.credited) as credited, sum(s.sign * c.unspent) as unspent,
+    sum(s.sign * c.expired) as expired, sum(s.sign * c.consideration) as consideration, sum(s.step * c.taken_over) as taken_over
 from (
-    select v.*, e.issued_years, e.effective_on
+    select v.*, t.issued_years, t.is_estimated, t.valid, 1 as step, w.valued_on
     from revenue_change v
+    join portfolio_term t on t.program_id = v.program_id and t.years @> v.issued_year
+        and (upper_inf(t.valid) or v.day < upper(t.valid))
     left join (
-        select p.code as program, e.issued_years, min(e.effective_on) as effective_on
-        from redemption_estimate e
-        join program p on p.program_id = e.program_id
-        group by p.code, e.issued_years
-    ) e on e.program = v.program and e.issued_years @> v.issued_year
+        select w.program_id, array_agg(lower(w.valid)) as valued_on from point_value_term w where not lower_inf(w.valid) group by w.program_id
+    ) w on w.program_id = v.program_id
     union all
-    select p.code, b.basis, k.is_sold, null, lower(t.valid), 0, 0, 0, 0, 0, t.issued_years, lower(t.valid)
+    select t.program_id, p.code, b.basis, k.is_sold, null, lower(t.valid), 0, 0, 0, 0, 0, 0, t.issued_years, true, t.valid, 0, null
     from redemption_estimate_term t
     join program p on p.program_id = t.program_id
     cross join (values ('booked'), ('happened'), ('reported')) b (basis)
     cross join (values (true), (false)) k (is_sold)
 ) c
 cross join lateral (
-    select false as is_pool, c.day, 1 as step, 1 as sign where c.issued_year is not null and (c.effective_on is null or c.day < c.effective_on)
+    select greatest(c.day, lower(c.valid)) as day, case when c.day < lower(c.valid) then 0 else c.step end as step, 1 as sign
     union all
-    select false, c.effective_on, 0, -1 where c.issued_year is not null and c.day < c.effective_on
+    select upper(c.valid), 0, -1 where c.step = 1 and not upper_inf(c.valid)
     union all
-    select true, c.effective_on, 0, 1 where c.issued_year is not null and c.day < c.effective_on
-    union all
-    select true, c.day, case when c.issued_year is null then 0 else 1 end, 1 where c.day >= c.effective_on
+    select w.day, 0, 0
+    from unnest(c.valued_on) w (day)
+    where not c.is_sold and not c.is_estimated and w.day > c.day and c.valid @> w.day
 ) s
-group by c.program, c.basis, c.is_sold, coalesce(c.issued_years, int4range(c.issued_year, c.issued_year + 1)),
-    s.is_pool, case when s.is_pool then null else c.issued_year end, s.day, s.step;
+group by c.program_id, c.program, c.basis, c.is_sold, coalesce(c.issued_years, int4range(c.issued_year, c.issued_year + 1)),
+    c.is_estimated, case when not c.is_estimated then c.issued_year end, s.day, s.step;
 
-comment on view portfolio_change is 'What changed on each local day of what estimates are made for, and what they were made for until then';
+comment on view portfolio_change is 'What changed on each local day of what estimates are made for, and of years of issue while there are none; portfolio_figures is made of it';
+comment on column portfolio_change.program_id is 'Number of the program';
 comment on column portfolio_change.program is 'Program';
 comment on column portfolio_change.basis is 'By which date an entry belongs to a day: booked, happened or reported';
 comment on column portfolio_change.is_sold is 'Whether consideration was allocated to the points';
 comment on column portfolio_change.issued_years is 'Portfolio: the local years in which the points were issued';
-comment on column portfolio_change.is_pool is 'Whether it is the portfolio as a whole; else one year of issue before the first estimate of the portfolio holds';
+comment on column portfolio_change.is_estimated is 'Whether it is the portfolio as a whole; else one year of issue before the first estimate holds';
 comment on column portfolio_change.issued_year is 'That year';
 comment on column portfolio_change.day is 'Local day';
-comment on column portfolio_change.step is '0: what an estimate finds that holds from the day on; 1: what happened on the day';
+comment on column portfolio_change.step is '0: what is found when the day begins, such as an estimate that holds from then on; 1: what happened on the day';
 comment on column portfolio_change.issued is 'Points issued, less those whose issue was reversed';
+comment on column portfolio_change.credited is 'Points issued on the day';
 comment on column portfolio_change.unspent is 'Points in lots and on hold';
-comment on column portfolio_change.expired is 'Points that lapsed or were taken by adjustments, less those given back';
+comment on column portfolio_change.expired is 'Points that lapsed or were taken away, as by a penalty, less those given back';
 comment on column portfolio_change.consideration is 'Consideration allocated to points, less that of reversals';
 comment on column portfolio_change.taken_over is 'That of imports among it';
 
 create view portfolio_figures as
-select f.program, f.basis, f.is_sold, f.issued_years, f.is_pool, f.day, f.step, f.rate, f.currency,
+select f.program, f.basis, f.is_sold, f.issued_years, f.is_estimated, f.day, f.step, f.rate, f.currency,
     f.issued, f.unspent, f.expired, f.redeemed, f.consideration - lag(f.consideration, 1, 0::numeric) over unit as consideration,
     f.taken_over - lag(f.taken_over, 1, 0::numeric) over unit as taken_over,
     f.expected - lag(f.expected, 1, 0::numeric) over unit as expected,
     f.recognised - lag(f.recognised, 1, 0::numeric) over unit as recognised,
+    f.accrued - lag(f.accrued, 1, 0::numeric) over unit as accrued,
     f.used - lag(f.used, 1, 0::numeric) over unit as used,
     f.provision - lag(f.provision, 1, 0::numeric) over unit as provision
 from (
-    select c.program, c.basis, c.is_sold, c.issued_years, c.is_pool, c.issued_year, c.day, c.step, c.rate, c.currency,
+    select c.program, c.basis, c.is_sold, c.issued_years, c.is_estimated, c.issued_year, c.day, c.step, c.rate, c.currency,
         c.issued, c.unspent, c.expired, c.issued - c.unspent - c.expired as redeemed,
         round(c.all_taken_over, c.scale) as taken_over,
         round(c.all_consideration, c.scale) as consideration,
         e.expected,
-        case
-            when not c.is_sold then 0
-            -- Nothing is owed any more.
-            when c.all_unspent <= 0 then round(c.all_consideration, c.scale)
-            when e.expected <= 0 then 0
-            else round(c.all_consideration * greatest(c.all_redeemed, 0) / e.expected, c.scale)
-        end as recognised,
+        case when c.is_sold then round(earned_consideration(c.all_consideration, c.rate, c.all_issued, c.all_redeemed, c.all_unspent), c.scale)
+            else 0 end as recognised,
+        case when c.is_sold then 0 else round(c.all_accrued, c.scale) end as accrued,
         case when c.is_sold then 0 else round(c.all_used, c.scale) end as used,
         case when c.is_sold then 0 else round((e.expected - c.all_redeemed) * c.point_cost, c.scale) end as provision
     from (
-        select c.*, m.currency, m.scale, r.rate, r.point_cost,
+        select c.*, m.currency, m.scale, t.rate, r.point_cost,
             sum(c.issued) over unit as all_issued,
             sum(c.unspent) over unit as all_unspent,
             sum(c.issued - c.unspent - c.expired) over unit as all_redeemed,
             sum(c.consideration) over unit as all_consideration,
             sum(c.taken_over) over unit as all_taken_over,
+            sum(c.credited * coalesce(t.rate, 1) * r.point_cost) over unit as all_accrued,
             sum(c.step * (c.issued - c.unspent - c.expired) * r.point_cost) over unit as all_used
         from portfolio_change c
-        join program_currency m on m.program = c.program
-        left join redemption_estimate_term t on c.is_pool and t.program_id = m.program_id and t.issued_years = c.issued_years
+        join program_currency m on m.program_id = c.program_id
+        left join redemption_estimate_term t on c.is_estimated and t.program_id = c.program_id and t.issued_years = c.issued_years
             and t.valid @> c.day
-        cross join lateral (select case when c.is_pool then t.rate else 1 end as rate,
-            coalesce(case when c.is_pool then t.point_cost else m.point_value end, 0) as point_cost) r
-        window unit as (partition by c.program, c.basis, c.is_sold, c.issued_years, c.is_pool, c.issued_year order by c.day, c.step)
+        left join point_value_term v on not c.is_estimated and v.program_id = c.program_id and v.valid @> c.day
+        cross join lateral (select coalesce(t.point_cost, v.point_value, 0) as point_cost) r
+        window unit as (partition by c.program, c.basis, c.is_sold, c.issued_years, c.is_estimated, c.issued_year order by c.day, c.step)
     ) c
-    cross join lateral (select greatest(c.all_redeemed, least(c.rate * c.all_issued, c.all_redeemed + c.all_unspent)) as expected) e
+    cross join lateral (select expected_redeemed(c.rate, c.all_issued, c.all_redeemed, c.all_unspent) as expected) e
 ) f
 -- An estimate before there are points.
 where (f.issued, f.unspent, f.expired, f.consideration, f.expected, f.used) is distinct from (0, 0, 0, 0, 0, 0)
-window unit as (partition by f.program, f.basis, f.is_sold, f.issued_years, f.is_pool, f.issued_year order by f.day, f.step);
+window unit as (partition by f.program, f.basis, f.is_sold, f.issued_years, f.is_estimated, f.issued_year order by f.day, f.step);
 
-comment on view portfolio_figures is 'What each change of portfolio_change makes of the money: all columns but rate are changes, and cumulative amounts are rounded';
+comment on view portfolio_figures is 'What each change of portfolio_change makes of the money: all columns but rate are changes, and cumulative amounts are rounded; revenue_by_day and cost_by_day are made of it';
 comment on column portfolio_figures.program is 'Program';
 comment on column portfolio_figures.basis is 'By which date an entry belongs to a day: booked, happened or reported';
 comment on column portfolio_figures.is_sold is 'Whether consideration was allocated to the points';
 comment on column portfolio_figures.issued_years is 'Portfolio: the local years in which the points were issued';
-comment on column portfolio_figures.is_pool is 'Whether it is the portfolio as a whole; else one year of issue before the first estimate of the portfolio holds';
+comment on column portfolio_figures.is_estimated is 'Whether it is the portfolio as a whole; else one year of issue before the first estimate holds';
 comment on column portfolio_figures.day is 'Local day';
-comment on column portfolio_figures.step is '0: what an estimate finds that holds from the day on; 1: what happened on the day';
-comment on column portfolio_figures.rate is 'Share of the points issued that is estimated to be redeemed; 1 without an estimate';
+comment on column portfolio_figures.step is '0: what is found when the day begins, such as an estimate that holds from then on; 1: what happened on the day';
+comment on column portfolio_figures.rate is 'Share of the points issued that is estimated to be redeemed; null without an estimate';
 comment on column portfolio_figures.currency is 'Currency of the money';
 comment on column portfolio_figures.issued is 'Points issued, less those whose issue was reversed';
 comment on column portfolio_figures.unspent is 'Points in lots and on hold';
-comment on column portfolio_figures.expired is 'Points that lapsed or were taken by adjustments, less those given back';
+comment on column portfolio_figures.expired is 'Points that lapsed or were taken away, as by a penalty, less those given back';
 comment on column portfolio_figures.redeemed is 'Points redeemed, less those returned: issued - unspent - expired';
 comment on column portfolio_figures.consideration is 'Consideration allocated to points, less that of reversals';
 comment on column portfolio_figures.taken_over is 'That of imports among it';
 comment on column portfolio_figures.expected is 'Points that are expected to be redeemed, those that are already among them';
 comment on column portfolio_figures.recognised is 'Revenue of sold points';
+comment on column portfolio_figures.accrued is 'Of free points: what those cost that were issued, as many as are estimated to be redeemed';
 comment on column portfolio_figures.used is 'Of free points: what those that were redeemed cost';
 comment on column portfolio_figures.provision is 'Of free points: what those cost that are still expected to be redeemed';
 
 create view revenue_by_day as
-select d.program, d.basis, d.issued_years, d.day, d.consideration,
-    d.taken_over,
+select d.program, d.basis, d.issued_years, lower(d.issued_years) as issued_from, upper(d.issued_years) - 1 as issued_to, d.day,
+    d.consideration, d.taken_over,
     sum(d.issued) over portfolio as issued,
     sum(d.redeemed) over portfolio as redeemed,
     sum(d.expired) over portfolio as expired,
@@ -158,7 +160,7 @@ from (
         sum(f.consideration) as consideration,
         sum(f.taken_over) as taken_over,
         sum(f.issued) as issued, sum(f.redeemed) as redeemed, sum(f.expired) as expired, sum(f.unspent) as unspent,
-        coalesce(min(f.rate) filter (where f.is_pool), 1) as rate,
+        min(f.rate) as rate,
         sum(f.expected) as expected, sum(f.recognised) as revenue, sum((1 - f.step) * f.recognised) as catch_up
     from portfolio_figures f
     where f.is_sold
@@ -170,24 +172,26 @@ comment on view revenue_by_day is 'Revenue of points to which consideration was 
 comment on column revenue_by_day.program is 'Program';
 comment on column revenue_by_day.basis is 'By which date an entry belongs to a day: booked, happened or reported, which is when it happened or else, of a closed period, when the next one began';
 comment on column revenue_by_day.issued_years is 'Portfolio: the local years in which the points were issued; a year of its own where no estimate covers it';
+comment on column revenue_by_day.issued_from is 'The first of issued_years; null: there is none';
+comment on column revenue_by_day.issued_to is 'The last of issued_years; null: there is none';
 comment on column revenue_by_day.day is 'Local day';
 comment on column revenue_by_day.consideration is 'Of the day: consideration allocated to points, less that of reversals';
 comment on column revenue_by_day.taken_over is 'Of the day: what of consideration came with imports';
 comment on column revenue_by_day.issued is 'So far: points issued, less those whose issue was reversed';
 comment on column revenue_by_day.redeemed is 'So far: points redeemed, less those returned';
-comment on column revenue_by_day.expired is 'So far: points that lapsed or were taken by adjustments, less those given back';
+comment on column revenue_by_day.expired is 'So far: points that lapsed or were taken away, as by a penalty, less those given back';
 comment on column revenue_by_day.unspent is 'At the end of the day: points in lots and on hold, issued - redeemed - expired';
-comment on column revenue_by_day.rate is 'Share of the points issued that is estimated to be redeemed; 1 without an estimate';
-comment on column revenue_by_day.expected is 'Points that are expected to be redeemed in the end: rate * issued, at least those redeemed and at most those and the unspent ones';
+comment on column revenue_by_day.rate is 'Share of the points issued that is estimated to be redeemed; null without an estimate';
+comment on column revenue_by_day.expected is 'Points that are expected to be redeemed in the end: rate * issued, without an estimate all of them, at least those redeemed and at most those and the unspent ones';
 comment on column revenue_by_day.revenue is 'Of the day: the change of recognised';
 comment on column revenue_by_day.catch_up is 'That of it which a new estimate makes';
-comment on column revenue_by_day.recognised is 'So far: consideration * redeemed / expected, all of it where nothing is unspent';
+comment on column revenue_by_day.recognised is 'So far: consideration * redeemed / expected, without an estimate * (issued - unspent) / issued, and all of it where nothing is unspent';
 comment on column revenue_by_day.deferred is 'At the end of the day: consideration not recognised, the contract liability';
 comment on column revenue_by_day.currency is 'Currency of the money';
 
 -- Months in which nothing changed stand as the one before them left off.
 create view revenue_by_month as
-select m.program, m.basis, m.issued_years, s.month::date as month,
+select m.program, m.basis, m.issued_years, lower(m.issued_years) as issued_from, upper(m.issued_years) - 1 as issued_to, s.month::date as month,
     m.deferred - (m.consideration - m.revenue) * (1 - s.later) as opening,
     m.consideration * (1 - s.later) as consideration, m.taken_over * (1 - s.later) as taken_over,
     m.issued, m.redeemed, m.expired, m.unspent, m.rate, m.expected,
@@ -216,24 +220,26 @@ comment on view revenue_by_month is 'Revenue of points to which consideration wa
 comment on column revenue_by_month.program is 'Program';
 comment on column revenue_by_month.basis is 'By which date an entry belongs to a month: booked, happened or reported, which is when it happened or else, of a closed period, when the next one began';
 comment on column revenue_by_month.issued_years is 'Portfolio: the local years in which the points were issued; a year of its own where no estimate covers it';
+comment on column revenue_by_month.issued_from is 'The first of issued_years; null: there is none';
+comment on column revenue_by_month.issued_to is 'The last of issued_years; null: there is none';
 comment on column revenue_by_month.month is 'First day of the local month';
 comment on column revenue_by_month.opening is 'Deferred when the month began';
 comment on column revenue_by_month.consideration is 'Of the month: consideration allocated to points, less that of reversals';
 comment on column revenue_by_month.taken_over is 'Of the month: what of consideration came with imports';
 comment on column revenue_by_month.issued is 'So far: points issued, less those whose issue was reversed';
 comment on column revenue_by_month.redeemed is 'So far: points redeemed, less those returned';
-comment on column revenue_by_month.expired is 'So far: points that lapsed or were taken by adjustments, less those given back';
+comment on column revenue_by_month.expired is 'So far: points that lapsed or were taken away, as by a penalty, less those given back';
 comment on column revenue_by_month.unspent is 'At the end of the month: points in lots and on hold, issued - redeemed - expired';
-comment on column revenue_by_month.rate is 'Share of the points issued that is estimated at the end of the month to be redeemed; 1 without an estimate';
-comment on column revenue_by_month.expected is 'Points that are expected to be redeemed in the end: rate * issued, at least those redeemed and at most those and the unspent ones';
+comment on column revenue_by_month.rate is 'Share of the points issued that is estimated at the end of the month to be redeemed; null without an estimate';
+comment on column revenue_by_month.expected is 'Points that are expected to be redeemed in the end: rate * issued, without an estimate all of them, at least those redeemed and at most those and the unspent ones';
 comment on column revenue_by_month.revenue is 'Of the month: the change of recognised';
 comment on column revenue_by_month.catch_up is 'That of it which new estimates make';
-comment on column revenue_by_month.recognised is 'So far: consideration * redeemed / expected, all of it where nothing is unspent';
+comment on column revenue_by_month.recognised is 'So far: consideration * redeemed / expected, without an estimate * (issued - unspent) / issued, and all of it where nothing is unspent';
 comment on column revenue_by_month.deferred is 'At the end of the month: consideration not recognised, the contract liability';
 comment on column revenue_by_month.currency is 'Currency of the money';
 
 create view cost_by_day as
-select d.program, d.basis, d.issued_years, d.day,
+select d.program, d.basis, d.issued_years, lower(d.issued_years) as issued_from, upper(d.issued_years) - 1 as issued_to, d.day,
     sum(d.issued) over portfolio as issued,
     sum(d.redeemed) over portfolio as redeemed,
     sum(d.expired) over portfolio as expired,
@@ -246,10 +252,9 @@ select d.program, d.basis, d.issued_years, d.day,
 from (
     select f.program, f.basis, f.issued_years, f.day, f.currency,
         sum(f.issued) as issued, sum(f.redeemed) as redeemed, sum(f.expired) as expired, sum(f.unspent) as unspent,
-        coalesce(min(f.rate) filter (where f.is_pool), 1) as rate,
+        min(f.rate) as rate,
         sum(f.expected) as expected,
-        sum(f.step * greatest(f.provision + f.used, 0)) as accrued,
-        sum(f.step * greatest(- f.provision - f.used, 0)) as released,
+        sum(f.accrued) as accrued, sum(f.step * (f.accrued - f.used - f.provision)) as released,
         sum((1 - f.step) * f.provision) as catch_up,
         sum(f.used) as used, sum(f.provision) as provision
     from portfolio_figures f
@@ -262,22 +267,24 @@ comment on view cost_by_day is 'What points cost that nobody paid for, by the lo
 comment on column cost_by_day.program is 'Program';
 comment on column cost_by_day.basis is 'By which date an entry belongs to a day: booked, happened or reported, which is when it happened or else, of a closed period, when the next one began';
 comment on column cost_by_day.issued_years is 'Portfolio: the local years in which the points were issued; a year of its own where no estimate covers it';
+comment on column cost_by_day.issued_from is 'The first of issued_years; null: there is none';
+comment on column cost_by_day.issued_to is 'The last of issued_years; null: there is none';
 comment on column cost_by_day.day is 'Local day';
 comment on column cost_by_day.issued is 'So far: points issued, less those whose issue was reversed';
 comment on column cost_by_day.redeemed is 'So far: points redeemed, less those returned';
-comment on column cost_by_day.expired is 'So far: points that lapsed or were taken by adjustments, less those given back';
+comment on column cost_by_day.expired is 'So far: points that lapsed or were taken away, as by a penalty, less those given back';
 comment on column cost_by_day.unspent is 'At the end of the day: points in lots and on hold, issued - redeemed - expired';
-comment on column cost_by_day.rate is 'Share of the points issued that is estimated to be redeemed; 1 without an estimate';
-comment on column cost_by_day.expected is 'Points that are expected to be redeemed in the end: rate * issued, at least those redeemed and at most those and the unspent ones';
-comment on column cost_by_day.accrued is 'Of the day: cost of points issued, as many as are expected to be redeemed';
-comment on column cost_by_day.released is 'Of the day: cost that will not arise, of points that lapsed or whose issue was reversed';
-comment on column cost_by_day.catch_up is 'Of the day: what a new estimate adds to the provision, or takes off below zero';
+comment on column cost_by_day.rate is 'Share of the points issued that is estimated to be redeemed; null without an estimate';
+comment on column cost_by_day.expected is 'Points that are expected to be redeemed in the end: rate * issued, without an estimate all of them, at least those redeemed and at most those and the unspent ones';
+comment on column cost_by_day.accrued is 'Of the day: cost of points issued, as many as are estimated to be redeemed';
+comment on column cost_by_day.released is 'Of the day: cost that will not arise, of points that lapsed or whose issue was reversed; below zero: that of more redemptions than were estimated';
+comment on column cost_by_day.catch_up is 'Of the day: what a new estimate or value of a point adds to the provision, or takes off below zero';
 comment on column cost_by_day.used is 'Of the day: cost of the points redeemed, less those returned';
 comment on column cost_by_day.provision is 'At the end of the day: cost of the points that are still expected to be redeemed, expected - redeemed';
 comment on column cost_by_day.currency is 'Currency of the money';
 
 create view cost_by_month as
-select m.program, m.basis, m.issued_years, s.month::date as month,
+select m.program, m.basis, m.issued_years, lower(m.issued_years) as issued_from, upper(m.issued_years) - 1 as issued_to, s.month::date as month,
     m.provision - (m.accrued - m.released + m.catch_up - m.used) * (1 - s.later) as opening,
     m.issued, m.redeemed, m.expired, m.unspent, m.rate, m.expected,
     m.accrued * (1 - s.later) as accrued, m.released * (1 - s.later) as released, m.catch_up * (1 - s.later) as catch_up,
@@ -304,17 +311,19 @@ comment on view cost_by_month is 'What points cost that nobody paid for, by loca
 comment on column cost_by_month.program is 'Program';
 comment on column cost_by_month.basis is 'By which date an entry belongs to a month: booked, happened or reported, which is when it happened or else, of a closed period, when the next one began';
 comment on column cost_by_month.issued_years is 'Portfolio: the local years in which the points were issued; a year of its own where no estimate covers it';
+comment on column cost_by_month.issued_from is 'The first of issued_years; null: there is none';
+comment on column cost_by_month.issued_to is 'The last of issued_years; null: there is none';
 comment on column cost_by_month.month is 'First day of the local month';
 comment on column cost_by_month.opening is 'Provision when the month began';
 comment on column cost_by_month.issued is 'So far: points issued, less those whose issue was reversed';
 comment on column cost_by_month.redeemed is 'So far: points redeemed, less those returned';
-comment on column cost_by_month.expired is 'So far: points that lapsed or were taken by adjustments, less those given back';
+comment on column cost_by_month.expired is 'So far: points that lapsed or were taken away, as by a penalty, less those given back';
 comment on column cost_by_month.unspent is 'At the end of the month: points in lots and on hold, issued - redeemed - expired';
-comment on column cost_by_month.rate is 'Share of the points issued that is estimated at the end of the month to be redeemed; 1 without an estimate';
-comment on column cost_by_month.expected is 'Points that are expected to be redeemed in the end: rate * issued, at least those redeemed and at most those and the unspent ones';
-comment on column cost_by_month.accrued is 'Of the month: cost of points issued, as many as are expected to be redeemed';
-comment on column cost_by_month.released is 'Of the month: cost that will not arise, of points that lapsed or whose issue was reversed';
-comment on column cost_by_month.catch_up is 'Of the month: what new estimates add to the provision, or take off below zero';
+comment on column cost_by_month.rate is 'Share of the points issued that is estimated at the end of the month to be redeemed; null without an estimate';
+comment on column cost_by_month.expected is 'Points that are expected to be redeemed in the end: rate * issued, without an estimate all of them, at least those redeemed and at most those and the unspent ones';
+comment on column cost_by_month.accrued is 'Of the month: cost of points issued, as many as are estimated to be redeemed';
+comment on column cost_by_month.released is 'Of the month: cost that will not arise, of points that lapsed or whose issue was reversed; below zero: that of more redemptions than were estimated';
+comment on column cost_by_month.catch_up is 'Of the month: what new estimates and values of a point add to the provision, or take off below zero';
 comment on column cost_by_month.used is 'Of the month: cost of the points redeemed, less those returned';
 comment on column cost_by_month.provision is 'At the end of the month: cost of the points that are still expected to be redeemed, expected - redeemed';
 comment on column cost_by_month.currency is 'Currency of the money';

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(99);
+select plan(122);
 
 -- SQLSTATE and message of a statement that must fail.
 create function pg_temp.refused(statement text) returns text
@@ -59,13 +59,13 @@ begin
     perform create_program('bare', auto_open => true);
 end
 $$;
-select is(allocate_to_points('shop', 200, 200), 1.98, 'without an estimate all points are taken to be redeemed: 200 * 2 / 202');
+select is(allocate_to_points('shop', 200, 200), 1.980198, 'without an estimate all points are taken to be redeemed: 200 * 2 / 202');
 select is((select row(e.estimate_no, e.issued_years, e.effective_on = current_date, e.rate, e.point_cost, e.reason, e.actor)::text
         from record_redemption_estimate('shop', 0.8, reason => 'first guess') e),
     format('(1,"(,)",t,0.8,0.01,"first guess",%s)', current_user), 'an estimate holds from today, for all years, at the face value');
-select is(allocate_to_points('shop', 200, 200), 1.59, '200 * 1.6 / 201.6');
+select is(allocate_to_points('shop', 200, 200), 1.587302, '200 * 1.6 / 201.6');
 select is(allocate_to_points('shop', 200, 200, 180, 4), 1.4286, 'of the price paid, to four decimals');
-select is(allocate_to_points('shop', 200, 200, as_of => current_date - 1), 1.98, 'on an earlier day it is not known');
+select is(allocate_to_points('shop', 200, 200, as_of => current_date - 1), 1.980198, 'on an earlier day it is not known');
 do $$
 begin
     perform record_redemption_estimate('shop', 0.7, current_date - 10);
@@ -83,7 +83,9 @@ select is(pg_temp.refused('select record_redemption_estimate(''shop'', 0)'), '22
 select is(pg_temp.refused('select record_redemption_estimate(''shop'', 1.01)'), '22023 rate must be more than 0 and at most 1', 'nor more than all');
 select is(pg_temp.refused('select record_redemption_estimate(''shop'', null)'), '22004 an argument of record_redemption_estimate() must not be null', 'nor none');
 select is(pg_temp.refused('select record_redemption_estimate(''shop'', 1, point_cost => -1)'), '22023 point_cost must be finite and not negative', 'a cost below zero');
-select is(pg_temp.refused('select record_redemption_estimate(''shop'', 1, issued_years => ''[2024,2025)'')'), '22023 portfolios must not overlap', 'portfolios are apart');
+select is(pg_temp.refused('select count(record_redemption_estimate(''bare'', 1, issued_years => y)) from unnest(''{"[2020,2022)","[2021,2023)"}''::int4range[]) y'),
+    '22023 portfolios must not overlap in part', 'portfolios are apart, or one within the other');
+select is((select sum(allocate_to_points('shop', 1, 1, as_of => current_date - 11)) from generate_series(1, 10000)), 99.01, 'many small sales come to what they are together: 10,000 * 0.01 / 1.01 to four more decimals');
 select is(pg_temp.refused('select record_redemption_estimate(''shop'', 1, issued_years => ''empty'')'), '22023 issued_years must not be empty', 'a portfolio of nothing');
 select is(pg_temp.refused('select record_redemption_estimate(''shop'', 1, current_date + 2)'), '22023 effective_on must not be in the future', 'a day to come');
 select is(pg_temp.refused('select record_redemption_estimate(''shop'', 1, ''-infinity'')'), '22023 a day must be finite', 'no day');
@@ -224,7 +226,7 @@ begin
     perform expire_batch('mall', '2025-01-01');
 end
 $$;
-select is(allocate_to_points('mall', 100000, 10000, as_of => '2016-01-01'), 8925::numeric, 'points of 9,800 with goods of 100,000');
+select is(allocate_to_points('mall', 100000, 10000, scale => 0, as_of => '2016-01-01'), 8925::numeric, 'points of 9,800 with goods of 100,000');
 select is(array[pg_temp.revenue_of('mall', 2016), pg_temp.revenue_of('mall', 2017), pg_temp.revenue_of('mall', 2018), pg_temp.revenue_of('mall', 2019)],
     array[4509, 3496, 0, 0]::numeric[], 'years of redemptions');
 select is((select format('%s %s %s', day, expired, revenue) from revenue_by_day where program = 'mall' and basis = 'happened' order by day desc limit 1),
@@ -247,7 +249,7 @@ create temp table days_before as select * from revenue_by_day where program = 'y
 create temp table costs_before as select * from cost_by_day where program = 'years';
 select is((select array_agg(distinct issued_years order by issued_years) from days_before), array['[2021,2022)', '[2022,2023)', '[2023,2024)']::int4range[],
     'without an estimate each year of issue is a portfolio');
-select is((select count(*)::int from days_before where rate <> 1 or expected <> redeemed + unspent), 0, 'and all points are expected to be redeemed');
+select is((select count(*)::int from days_before where rate is not null or expected <> redeemed + unspent), 0, 'and all points are expected to be redeemed');
 do $$
 begin
     perform record_redemption_estimate('years', 0.9, '2022-03-01', '[2021,2023)');
@@ -276,7 +278,7 @@ language sql as $$
 $$;
 create function pg_temp.free(program text) returns text
 language sql as $$
-    select format('%s %s, %s %s %s %s', sum(r.used), sum(r.provision), sum(r.issued), sum(r.redeemed), sum(r.expired), sum(r.unspent))
+    select format('%s %s, %s %s %s %s', sum(r.all_used), sum(r.provision), sum(r.issued), sum(r.redeemed), sum(r.expired), sum(r.unspent))
     from (select distinct on (r.issued_years) r.*, sum(used) over (partition by r.issued_years) as all_used
         from jifen.cost_by_day r where r.program = free.program and r.basis = 'happened' order by r.issued_years, r.day desc) r
 $$;
@@ -349,6 +351,122 @@ do $$begin perform jifen.reverse('moves', 'bob', (select max(seq) from entry whe
 select is(pg_temp.sold('moves'), '26.00 9.75 16.25, 300 90 0 210', 'what is returned is owed again');
 do $$begin perform adjust('moves', 'ann', -10, 'abuse', event_at => '2024-03-03'); end$$;
 select is(pg_temp.sold('moves'), '26.00 9.75 16.25, 300 90 10 200', 'a penalty is no redemption');
+
+-- ---------- what is taken away, and what is given for nothing ----------
+
+do $$
+begin
+    perform create_program('forgives', currency => 'CNY', point_value => 0.1, overdraft => 'forgive', auto_open => true);
+    perform earn('forgives', 'ann', 100, revenue => 10, event_at => '2024-01-01');
+    perform redeem('forgives', 'ann', 60, event_at => '2024-01-10');
+    perform jifen.reverse('forgives', 'ann', 1, event_at => '2024-01-20');
+end
+$$;
+select is(pg_temp.sold('forgives'), '0.00 0.00 0.00, 0 0 0 0', 'what a reversal does not get back that is forgiven is no longer sold');
+select is(pg_temp.free('forgives'), '6.00 0.00, 60 60 0 0', 'but given for nothing, and redeemed');
+do $$begin perform adjust('forgives', 'ann', -30, 'abuse', event_at => '2024-01-21'); end$$;
+select is(pg_temp.free('forgives'), '6.00 0.00, 60 60 0 0', 'a penalty that is forgiven is nothing');
+do $$
+begin
+    perform earn('forgives', 'ann', 20, event_at => '2024-01-22');
+    perform adjust('forgives', 'ann', -30, 'abuse', event_at => '2024-01-23');
+end
+$$;
+select is(pg_temp.free('forgives'), '6.00 0.00, 80 60 20 0', 'but for the part that takes points');
+
+do $$
+begin
+    perform create_program('fines', currency => 'CNY', point_value => 0.1, overdraft => 'debt', auto_open => true);
+    perform earn('fines', 'ann', 100, revenue => 10, event_at => '2024-01-01');
+    perform adjust('fines', 'ann', -150, 'abuse', event_at => '2024-01-02');
+    perform earn('fines', 'ann', 100, revenue => 10, event_at => '2024-01-03');
+end
+$$;
+select is(pg_temp.sold('fines'), '20.00 15.00 5.00, 200 0 150 50', 'points that repay a penalty are taken away, not redeemed');
+do $$begin perform jifen.reverse('fines', 'ann', 2, event_at => '2024-01-04'); end$$;
+select is(pg_temp.sold('fines'), '20.00 0.00 20.00, 200 0 0 200', 'until it is undone');
+do $$
+begin
+    perform open_account('fines', 'bob');
+    perform adjust('fines', 'bob', 50, 'goodwill', event_at => '2024-01-02');
+    perform redeem('fines', 'bob', 50, event_at => '2024-01-03');
+    perform jifen.reverse('fines', 'bob', 1, event_at => '2024-01-04');
+end
+$$;
+select is(pg_temp.free('fines'), '0.00 0.00, 0 0 0 0', 'goodwill that is taken back was not redeemed, though it was spent');
+
+do $$
+begin
+    perform create_program('lapses', currency => 'CNY', point_value => 0.1, expiry => '12 months', auto_open => true);
+    perform earn('lapses', 'ann', 60, revenue => 6, event_at => '2024-01-01');
+    perform earn('lapses', 'bob', 40, revenue => 4, event_at => '2024-06-01');
+    perform expire_batch('lapses', '2025-01-02');
+end
+$$;
+select is(pg_temp.sold('lapses'), '10.00 6.00 4.00, 100 0 60 40', 'without an estimate what lapses is earned then');
+select is(deferred_revenue(program_id('lapses'), '2025-01-02', 'happened'), 4.00, 'and no longer deferred');
+do $$begin perform record_redemption_estimate('lapses', 0.5, '2024-01-01'); end$$;
+select is(pg_temp.sold('lapses'), '10.00 0.00 10.00, 100 0 60 40', 'with one, as others are redeemed');
+
+do $$
+begin
+    perform create_program('twice', currency => 'CNY', point_value => 0.1, auto_open => true);
+    perform earn('twice', 'ann', 100, event_at => '2024-01-01');
+    perform earn('twice', 'bob', 70, event_at => '2024-01-02 08:00');
+    perform jifen.reverse('twice', 'ann', 1, event_at => '2024-01-02 09:00');
+end
+$$;
+select is(array(select format('%s %s %s %s', day, accrued, released, provision) from cost_by_day where program = 'twice' and basis = 'happened' order by day),
+    array['2024-01-01 10.00 0.00 10.00', '2024-01-02 7.00 10.00 7.00'], 'what a day adds to costs and what it takes off are told apart');
+
+-- ---------- another value of a point ----------
+
+do $$
+begin
+    perform create_program('dear', currency => 'CNY', point_value => 0.1, auto_open => true);
+    perform earn('dear', 'ann', 100, event_at => '2024-01-05');
+    perform redeem('dear', 'ann', 40, event_at => '2024-01-06');
+    perform close_period('dear', '2024-02-01');
+end
+$$;
+create temp table dear_before as select * from cost_by_day where program = 'dear';
+do $$begin perform alter_program('dear', point_value => 0.3); perform alter_program('dear', point_value => 0.2); end$$;
+select set_eq($$select * from cost_by_day where program = 'dear' and day < current_date$$, $$select * from dear_before where day < current_date$$, 'another value of a point changes no day before it');
+select is(array(select format('%s %s %s', basis, catch_up, provision) from cost_by_day where program = 'dear' and day = current_date order by basis),
+    array['booked 0.00 12.00', 'happened 6.00 12.00', 'reported 6.00 12.00'], 'but what is left costs that much from then on');
+select is(array(select format('%s %s', valid, point_value) from point_value_term where program_id = program_id('dear') order by valid),
+    array[format('(,%s) 0.1', current_date), format('[%s,) 0.2', current_date)], 'of several values of a day the last one counts');
+select is((select array_agg(point_value order by change_no) from point_value_change where program_id = program_id('dear')), array[0.1, 0.3, 0.2], 'nothing is lost');
+
+-- ---------- a portfolio within another ----------
+
+do $$
+begin
+    perform create_program('nests', currency => 'CNY', point_value => 0.1, auto_open => true);
+    perform earn('nests', 'ann', 100, revenue => 10, event_at => '2022-02-01');
+    perform earn('nests', 'bob', 100, revenue => 10, event_at => '2023-02-01');
+    perform redeem('nests', 'ann', 20, event_at => '2023-03-01');
+    perform redeem('nests', 'bob', 25, event_at => '2023-03-01');
+    perform record_redemption_estimate('nests', 0.9, '2022-01-01');
+end
+$$;
+create temp table nests_before as select * from revenue_by_day where program = 'nests';
+do $$begin perform record_redemption_estimate('nests', 0.5, '2023-07-01', '[2023,2024)'); end$$;
+select set_eq($$select * from revenue_by_day where program = 'nests' and day < '2023-07-01'$$, $$select * from nests_before where day < '2023-07-01'$$, 'a portfolio within another changes no day before it');
+select is(array(select format('%s %s %s %s %s', issued_years, issued, redeemed, recognised, deferred) from revenue_by_day
+        where program = 'nests' and basis = 'happened' and day >= '2023-07-01' order by issued_years),
+    array['(,) 100 20 2.22 7.78', '[2023,2024) 100 25 5.00 5.00'], 'and takes its years over from then on');
+select is((select sum(consideration)::text || ' ' || sum(catch_up) from revenue_by_day where program = 'nests' and basis = 'happened' and day = '2023-07-01'),
+    '0.00 2.22', 'with what they are made of: 2.22 + 5 less 5');
+select is(array(select estimated_redemption_rate(program_id('nests'), d.day, d.year) from (values ('2023-06-30'::date, 2023), ('2023-07-01', 2023), ('2023-07-01', 2022)) d (day, year)),
+    array[0.9, 0.5, 0.9], 'each year is of the narrowest portfolio that has begun');
+select is((select sum(deferred) from (select distinct on (issued_years) deferred from revenue_by_day where program = 'nests' and basis = 'happened' order by issued_years, day desc) d),
+    deferred_revenue(program_id('nests'), current_date, 'happened'), 'deferred_revenue() knows it too');
+do $$begin perform record_redemption_estimate('nests', 0.8, '2023-08-01', '[2020,2030)'); end$$;
+select is(array(select format('%s %s %s', issued_years, rate, issued) from revenue_by_day
+        where program = 'nests' and basis = 'happened' and day = '2023-08-01' order by issued_years),
+    array['(,) 0.9 0', '[2020,2030) 0.8 100'], 'one between the two takes over what is left of the wider one');
+select is((select sum(revenue) filter (where day <= '2023-12-31') from revenue_by_day where program = 'nests' and basis = 'happened'), 7.50, 'all in all 20 of 80 and 25 of 50');
 
 -- ---------- no currency, and more redeemed than was expected ----------
 

@@ -21,7 +21,7 @@ select bag_eq($$select proname::text from member_function where provolatile = 'v
     array['create_program', 'alter_program', 'open_account', 'freeze_account', 'unfreeze_account', 'close_account', 'earn', 'redeem', 'reverse',
         'expire_batch', 'run_expiry', 'create_tier', 'start_job_run', 'add_to_job_run', 'end_job_run', 'schedule_jobs', 'unschedule_jobs',
         'refuse_change', 'forget_member', 'seal', 'hold', 'capture', 'release', 'adjust', 'transfer', 'import', 'reverse_reference', 'lock_account',
-        'post', 'release_batch', 'run_release', 'run_batches', 'run_seal', 'run_scheduled', 'claim_job', 'end_claim', 'schedule_program', 'expire_member', 'record_expiry_rule', 'reinstate', 'extend_expiry', 'undo_extension',
+        'post', 'release_batch', 'run_release', 'run_batches', 'run_seal', 'run_scheduled', 'claim_job', 'end_claim', 'schedule_program', 'expire_member', 'record_expiry_rule', 'record_point_value', 'reinstate', 'extend_expiry', 'undo_extension',
         'run_extension', 'extend_batch', 'carry_out', 'set_notice_template', 'record_notice', 'record_notices', 'lock_periods', 'change_period', 'close_period', 'reopen_period',
         'announce_summary', 'advance_summaries', 'drop_summaries', 'run_summary', 'index_new_entries',
         'add_to_flows', 'add_to_settlement', 'add_to_behaviour', 'drop_flows', 'drop_settlement', 'drop_behaviour',
@@ -30,7 +30,7 @@ select bag_eq($$select proname::text from member_function where provolatile = 'v
 select is_empty($$select oid::regprocedure from member_function where provolatile = 'v' and proparallel <> 'u'$$, 'they are parallel unsafe');
 select bag_eq($$select proname::text from member_function where provolatile = 'v' and not prosecdef$$,
     array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'schedule_jobs', 'unschedule_jobs', 'refuse_change', 'lock_account',
-        'record_expiry_rule', 'extend_batch', 'carry_out', 'lock_periods', 'change_period', 'lock_agreements', 'run_summary'],
+        'record_expiry_rule', 'record_point_value', 'extend_batch', 'carry_out', 'lock_periods', 'change_period', 'lock_agreements', 'run_summary'],
     'and write as the owner, but for the procedures that commit, the trigger function and pg_cron''s jobs, which are the caller''s, and what only those call that do');
 select is_empty($$select oid::regprocedure from member_function
         where prosecdef and not coalesce('search_path=jifen, pg_temp' = any (proconfig), false)$$,
@@ -38,7 +38,7 @@ select is_empty($$select oid::regprocedure from member_function
 select bag_eq($$select f.proname::text from member_function f join pg_language l on l.oid = f.prolang
         where l.lanname in ('sql', 'plpgsql') and not coalesce('search_path=jifen, pg_temp' = any (f.proconfig), false)$$,
     array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'run_summary', 'posting', 'activity_at', 'last_activity_at',
-        'filled_template', 'lots_to_lapse', 'reminder_of', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'months_between', 'entry_sums', 'lot_sums',
+        'filled_template', 'lots_to_lapse', 'reminder_of', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'months_between', 'expected_redeemed', 'earned_consideration', 'entry_sums', 'lot_sums',
         'history_of_changed'],
     'and so has every function in SQL, but for the procedures, since one that sets something cannot commit, and those that are expanded where they are called');
 select is_empty($$select oid::regprocedure from member_function where public_may and (prosecdef or provolatile <> 'i')$$,
@@ -46,7 +46,8 @@ select is_empty($$select oid::regprocedure from member_function where public_may
 select is_empty($$select oid::regprocedure from member_function where public_may
         and not (array['point_amount', 'expiry_policy']::regtype[] && (proargtypes::oid[]::regtype[] || prorettype::regtype)
             or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at',
-                'chain_ladder', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'local_day', 'local_month', 'day_until', 'month_until', 'months_between'))$$,
+                'chain_ladder', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'local_day', 'local_month', 'day_until', 'month_until', 'months_between', 'expected_redeemed',
+                'earned_consideration'))$$,
     'and belongs to the two types, or to a view');
 select is_empty($$select f.oid::regprocedure from member_function f
         where not f.public_may and not f.prosecdef and exists (select from pg_depend d
@@ -68,7 +69,7 @@ create temp view member_relation as select c.* from pg_class c where c.oid in (s
 select bag_eq($$select relname::text from member_relation where relkind = 'r'$$,
     array['program', 'account', 'status_change', 'entry', 'lot', 'allocation', 'hold', 'debt', 'tier', 'job_run', 'erasure', 'forgetting',
         'seal', 'seal_head', 'program_schedule', 'job_claim', 'expiry_rule', 'extension', 'notice', 'notice_lot', 'notice_template', 'period_change',
-        'agreement', 'prepayment', 'redemption_estimate', 'gl_account', 'summary_state'] || array(select name from derived), 'the tables');
+        'agreement', 'prepayment', 'redemption_estimate', 'gl_account', 'point_value_change', 'summary_state'] || array(select name from derived), 'the tables');
 select is_empty($$select c.oid::regclass, x.privilege_type from member_relation c, aclexplode(c.relacl) x where x.grantee = 0$$,
     'PUBLIC may nothing with tables, views and sequences');
 select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a join member_relation c on c.oid = a.attrelid, aclexplode(a.attacl) x

@@ -117,7 +117,7 @@ $other->command_ok([ 'psql', '-qXAt', '-v', 'ON_ERROR_STOP=1', '-f', "$files/sch
 	'data restored with triggers disabled');
 is_deeply(LedgerNode::contents($other, 'forced'), $written, 'every row and number is back');
 is($other->safe_psql('forced', 'select invariant, found from jifen.reconcile() order by found'),
-	join("\n", map { "what is written once refuses changes|table $_" } qw(agreement allocation entry expiry_rule notice notice_lot period_change prepayment redemption_estimate)),
+	join("\n", map { "what is written once refuses changes|table $_" } qw(agreement allocation entry expiry_rule notice notice_lot period_change point_value_change prepayment redemption_estimate)),
 	'reconcile() says what is left to do');
 
 done_testing();

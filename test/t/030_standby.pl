@@ -73,6 +73,7 @@ my %postings = (
 	run_extension     => q{call jifen.run_extension('air', 'late', 'late', by_interval => '1 day')},
 	carry_out         => q{select jifen.carry_out(x, 1) from jifen.extension x where finished_at is null},
 	extend_batch      => q{select jifen.extend_batch(1, 0, 1, false, 'late', 'late', null, null, null, 'infinity', null, null, null)},
+	record_point_value => q{select jifen.record_point_value(p) from jifen.program p where code = 'air'},
 	record_expiry_rule => q{select jifen.record_expiry_rule(p) from jifen.program p where code = 'air'},
 	release_batch     => q{select jifen.release_batch()},
 	run_expiry        => q{call jifen.run_expiry()},

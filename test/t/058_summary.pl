@@ -150,7 +150,7 @@ my %sums = (
 	day_flow => 'program_id, booked_on, happened_on, reported_on, movement, source, funder, partner, sum(entries), sum(amount), sum(held), sum(debt), sum(members)',
 	pending_flow => 'program_id, booked_on, happened_on, reported_on, available_on, sum(points)',
 	cohort_flow => 'program_id, issued_month, expires_month, expires, source, funder, is_sold, booked_month, happened_month, reported_month, movement, sum(points), sum(held)',
-	vintage_flow => 'program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, sum(points), sum(held), sum(revenue), sum(issued)');
+	vintage_flow => 'program_id, issued_year, is_sold, booked_on, happened_on, reported_on, movement, sum(points), sum(held), sum(expired), sum(revenue), sum(issued)');
 sub figures
 {
 	return join "\n", map {
