@@ -681,8 +681,8 @@ select is(array(select row(b.program, b.member, b.account_id = l.gone, b.found, 
     array['(,,t,"a debt",1)', '(,,t,"a hold",1)', '(,,t,"a lot",2)', '(,,t,"a status change",0)', '(,,t,"an allocation",6)', '(,,t,"an entry",10)'],
     'rows whose account is gone are found');
 select is(array(select row(b.program, b.member, b.account_id = l.stray, b.seq, b.found)::text
-        from reconcile() b, lost l where b.invariant = 'every account, tier, rule, extension and closing has its program' order by b.found),
-    array['(,member,t,,"an account")', '(,,,,"closing 1")', '(,,,,"extension 0")', '(,,,,"rule 1")', '(,,,,"tier silver")'], 'and those whose program is');
+        from reconcile() b, lost l where b.invariant = 'every account, tier, rule, extension, closing and value has its program' order by b.found),
+    array['(,member,t,,"an account")', '(,,,,"closing 1")', '(,,,,"extension 0")', '(,,,,"rule 1")', '(,,,,"tier silver")', '(,,,,"value 1")'], 'and those whose program is');
 select is((select count(*)::int from reconcile('p') b where b.invariant like 'every %'), 0, 'where everything is checked');
 
 create function pg_temp.guards() returns text[]
