@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(87);
+select plan(95);
 \ir books.psql
 
 -- Entries with the number of the closing after which they were posted, and when the reports count them.
@@ -227,6 +227,28 @@ select is((select r::text from pg_temp.refusal($$select reopen_period('cn', '202
     'nor are they opened in the middle of one');
 select is(pg_temp.changes('cn'), array['1 2024-03-31'], 'and stay closed');
 select is((reopen_period('cn', '2024-02-29 16:00+00', 'a till came late')).closed_until, '2024-02-29 16:00+00', 'but as one begins');
+
+-- ---------- what closed books are kept by ----------
+
+do $$
+begin
+    perform create_program('kept', time_zone => 'Asia/Shanghai', currency => 'CNY', point_value => 0.01, auto_open => true);
+    perform earn('kept', 'ann', 100, event_at => '2024-01-10');
+    perform close_period('kept', '2024-02-01 00:00+08');
+end
+$$;
+create temp table kept as select p.* from program p where p.code = 'kept';
+select is((select r::text from pg_temp.refusal(statement) r),
+    row('55000', 'another time_zone or currency would change closed books', 'The books of program "kept" are closed until 2024-01-31 16:00:00+00.',
+        'Open all of them first, with reopen_period().')::text, statement)
+from unnest(array[$$select alter_program('kept', name => 'Other', time_zone => 'Asia/Tokyo')$$, $$select alter_program('kept', currency => 'JPY')$$,
+    $$select alter_program('kept', unset => '{currency,point_value}')$$]) statement;
+select is((select p::text from program p where p.code = 'kept'), (select k::text from kept k), 'nothing is changed');
+select is((select row(p.name, p.time_zone, p.currency)::text from alter_program('kept', name => 'Kept', time_zone => 'Asia/Shanghai', currency => 'CNY') p), '(Kept,Asia/Shanghai,CNY)',
+    'the same ones, and other rules, are taken');
+select is((reopen_period('kept', null, 'another clock')).change_no, 2, 'others are once all books are open:');
+select is((select row(p.time_zone, p.currency)::text from alter_program('kept', time_zone => 'Asia/Tokyo', currency => 'JPY') p), '(Asia/Tokyo,JPY)', 'a clock and a currency');
+select is((close_period('kept', '2024-02-01 00:00+09')).closed_until, '2024-02-01 00:00+09', 'which end with a day there');
 
 -- ---------- opened again ----------
 

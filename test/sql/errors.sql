@@ -837,6 +837,9 @@ select pg_temp.outcomes(
     $$reopen_period('books', null, '')$$);
 select change_no from close_period('books', '2024-04-01');
 select pg_temp.outcomes(
+    $$alter_program('books', time_zone => 'Asia/Shanghai')$$,
+    $$alter_program('books', currency => 'CNY')$$,
+    $$alter_program('books', time_zone => 'UTC', name => 'Books', late_postings => 'book')$$,
     $$close_period('books', '2024-04-01')$$,
     $$close_period('books', '2024-03-01')$$,
     $$reopen_period('books', '2024-04-01', 'why')$$,
