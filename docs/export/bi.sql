@@ -4,17 +4,15 @@
 \echo what is owed now
 select * from jifen.liability where program = :'program';
 
-\echo what was owed at the end of each of the last twelve months, as is known now and as was known then
-select m.at as as_of, l.points, l.available, l.pending, l.held, l.lapsed, l.debt, l.face_value, l.expected_value, l.deferred_revenue,
-    l.currency, k.points as known_then, l.points - k.points as booked_late
+\echo what was owed at the end of the last month, as is known now and as was known then; by month, the roll-forward tells
+select m.ended_at, k.known, l.*
 from jifen.program p
-cross join lateral generate_series(1, 12) n
 cross join lateral (
-    select jifen.day_begin((date_trunc('month', now() at time zone p.time_zone) - (n - 1) * interval '1 month')::date, p.time_zone) as at
+    select jifen.day_begin(date_trunc('month', now() at time zone p.time_zone)::date, p.time_zone) as ended_at
 ) m
-cross join lateral jifen.liability_at(p.code, m.at) l
-cross join lateral jifen.liability_at(p.code, m.at, known_at => m.at) k
-where p.code = :'program' order by m.at;
+cross join lateral (values ('now', null), ('then', m.ended_at)) k (known, known_at)
+cross join lateral jifen.liability_at(p.code, m.ended_at, k.known_at) l
+where p.code = :'program' order by k.known;
 
 \echo what is owed, by the month in which it lapses
 select * from jifen.liability_by_expiry where program = :'program' order by expires_month;
