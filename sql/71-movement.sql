@@ -132,7 +132,8 @@ comment on column booked_entry.revenue is 'Consideration allocated to its points
 -- one of what it took; a capture spends what its hold took and the release beside
 -- it did not give back.
 create view lot_change as
-select b.program_id, b.movement, b.posted_at, b.booked_on, b.happened_on, b.reported_on,
+select b.account_id, b.kind, b.reverses_seq, b.partner,
+    b.program_id, b.movement, b.posted_at, b.booked_on, b.happened_on, b.reported_on,
     local_month(c.issued_at, b.time_zone) as issued_month,
     lot_expires_month(c.expires_at, c.rule_no, b.time_zone) as expires_month, lot_expires(c.expires_at, c.rule_no) as expires,
     pending_until_day(c.available_at, c.event_at, b.event_at, b.time_zone) as available_on,
@@ -172,6 +173,10 @@ cross join lateral (
 ) c;
 
 comment on view lot_change is 'Changes of lots, with the origin of the points; reports are made of it';
+comment on column lot_change.account_id is 'Account';
+comment on column lot_change.kind is 'As in booked_entry, of the entry that changes the lot';
+comment on column lot_change.reverses_seq is 'As in booked_entry';
+comment on column lot_change.partner is 'As in booked_entry';
 comment on column lot_change.program_id is 'Program';
 comment on column lot_change.movement is 'As in booked_entry, of the entry that changes the lot';
 comment on column lot_change.posted_at is 'When that was booked';

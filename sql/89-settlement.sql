@@ -1,76 +1,154 @@
 -- settlement: what funders owe for points that are issued, and partners are owed for points that are redeemed.
 
--- What is undone is paid back at the price at which it was paid. The flows do
--- not tell when that was, so it is kept apart, for entries of parties that are
--- undone on another day than that on which they are reported: few of all.
-create table undone_summary (
+-- What is undone is paid back at the price at which it was paid. What flows tell
+-- does not say when that was, nor of whose points a partner's are.
+create table settlement_summary (
     program_id integer not null,
-    movement text collate "C" not null,
+    kind text collate "C" not null,
     party text not null,
+    movement text collate "C" not null,
     day date not null,
     priced_on date not null,
+    is_sold boolean not null,
     amount numeric not null,
-    primary key (program_id, movement, party, day, priced_on)
-);
+    primary key (program_id, kind, party, movement, day, priced_on, is_sold)
+) with (fillfactor = 90);
 
-comment on table undone_summary is 'Points of parties that were undone on a later day, as summarised: of entries with posted_at < summary_state.summarized_until';
-comment on column undone_summary.program_id is 'Program';
-comment on column undone_summary.movement is 'reversed or adjusted, of a funder''s points; returned, of a partner''s';
-comment on column undone_summary.party is 'Funder or partner of the entry undone';
-comment on column undone_summary.day is 'Local day on which it is reported that they were';
-comment on column undone_summary.priced_on is 'Local day on which the entry undone is reported';
-comment on column undone_summary.amount is 'Change of balances in points';
+comment on table settlement_summary is 'Points that funders pay for and partners are paid for: the part of settlement_flow that is kept, of entries with posted_at < summary_state.summarized_until';
+comment on column settlement_summary.program_id is 'Program';
+comment on column settlement_summary.kind is 'funder or partner';
+comment on column settlement_summary.party is 'Who: as in entry.funder or entry.partner, of what is undone that of the entry undone';
+comment on column settlement_summary.movement is 'earned, imported, reversed or adjusted, of a funder; redeemed or returned, of a partner';
+comment on column settlement_summary.day is 'Local day, of the period in which entries are reported';
+comment on column settlement_summary.priced_on is 'Local day whose agreement counts: the day or, of what is undone, that on which it was reported';
+comment on column settlement_summary.is_sold is 'Whether consideration was allocated to the points';
+comment on column settlement_summary.amount is 'Change of balances in points';
 
-create function undone_facts(since timestamptz, until timestamptz)
-returns table (program_id integer, movement text, party text, day date, priced_on date, amount numeric)
+-- The sums behind the facts: plain SQL without settings, which the planner puts
+-- in place of the call.
+create function settlement_sums(since timestamptz, until timestamptz)
+returns setof settlement_summary
+language sql stable parallel safe
+begin atomic
+    select s.program_id, s.kind, s.party, s.movement, s.day, s.priced_on, s.is_sold, sum(s.amount)
+    from (
+        select b.program_id, 'funder' as kind, b.funder as party, b.movement, b.reported_on as day,
+            coalesce(o.reported_on, b.reported_on) as priced_on, b.is_sold, b.amount
+        from booked_entry b
+        left join lateral (
+            select o.reported_on from booked_entry o
+            where b.kind = 'reverse' and o.account_id = b.account_id and o.seq = b.reverses_seq
+            offset 0
+        ) o on true
+        where b.posted_at >= coalesce(settlement_sums.since, '-infinity') and b.posted_at < coalesce(settlement_sums.until, 'infinity')
+            and b.funder is not null and b.movement in ('earned', 'imported', 'reversed', 'adjusted')
+        union all
+        select c.program_id, 'partner', c.partner, c.movement, c.reported_on,
+            coalesce(o.reported_on, c.reported_on), c.is_sold, c.points + c.held
+        from lot_change c
+        left join lateral (
+            select o.reported_on from booked_entry o
+            where c.kind = 'reverse' and o.account_id = c.account_id and o.seq = c.reverses_seq
+            offset 0
+        ) o on true
+        where c.posted_at >= coalesce(settlement_sums.since, '-infinity') and c.posted_at < coalesce(settlement_sums.until, 'infinity')
+            and c.partner is not null and c.movement in ('redeemed', 'returned')
+    ) s
+    group by 1, 2, 3, 4, 5, 6, 7;
+end;
+
+comment on function settlement_sums(timestamptz, timestamptz) is
+    'What the entries with since <= posted_at < until, null: without a bound, add to settlement_summary. Locks nothing';
+
+-- For few entries and for all of the journal, whatever the planner believes: as
+-- few_entry_facts() and all_entry_facts().
+create function few_settlement_facts(since timestamptz, until timestamptz)
+returns setof settlement_summary
 language plpgsql stable parallel safe security definer rows 100
 set search_path = jifen, pg_temp
-set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_nestloop = on
+set enable_memoize = off
+set from_collapse_limit = 1
+set join_collapse_limit = 1
+set max_parallel_workers_per_gather = 0
+set plan_cache_mode = force_generic_plan
 set jit = off
 as $$
-#variable_conflict use_column
 begin
-return query
-select b.program_id, b.movement, coalesce(b.funder, b.partner), b.reported_on, o.reported_on, sum(b.amount)
-from jifen.booked_entry b
-cross join lateral (
-    select o.reported_on from jifen.booked_entry o where o.account_id = b.account_id and o.seq = b.reverses_seq offset 0
-) o
-where b.kind = 'reverse' and b.posted_at >= coalesce(undone_facts.since, '-infinity') and b.posted_at < coalesce(undone_facts.until, 'infinity')
-    and case when b.movement in ('reversed', 'adjusted') then b.funder when b.movement = 'returned' then b.partner end is not null
-    and b.reported_on <> o.reported_on
-group by b.program_id, b.movement, coalesce(b.funder, b.partner), b.reported_on, o.reported_on;
+    return query select s.* from jifen.settlement_sums(few_settlement_facts.since, few_settlement_facts.until) s;
 end
 $$;
 
-comment on function undone_facts(timestamptz, timestamptz) is
-    'What entries posted from since on, null: all, and before until, null: no end, add to undone_summary. Locks nothing';
+comment on function few_settlement_facts(timestamptz, timestamptz) is
+    'settlement_sums() in a way that suits few entries. Locks nothing';
+
+create function all_settlement_facts(until timestamptz)
+returns setof settlement_summary
+language plpgsql stable parallel safe security definer rows 100000
+set search_path = jifen, pg_temp
+set enable_nestloop = off
+set enable_mergejoin = off
+set enable_memoize = off
+set enable_sort = off
+set from_collapse_limit = 1
+set join_collapse_limit = 1
+set parallel_setup_cost = 0
+set parallel_tuple_cost = 0
+set work_mem = '128MB'
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+begin
+    return query select s.* from jifen.settlement_sums(null, all_settlement_facts.until) s;
+end
+$$;
+
+comment on function all_settlement_facts(timestamptz) is
+    'settlement_sums() up to until in a way that suits all of the journal. Locks nothing';
+
+create function settlement_facts(since timestamptz, until timestamptz)
+returns setof settlement_summary
+language plpgsql stable parallel safe security definer rows 100
+set search_path = jifen, pg_temp
+as $$
+begin
+    if settlement_facts.since is null then
+        return query select f.* from jifen.all_settlement_facts(settlement_facts.until) f;
+    else
+        return query select f.* from jifen.few_settlement_facts(settlement_facts.since, settlement_facts.until) f;
+    end if;
+end
+$$;
+
+comment on function settlement_facts(timestamptz, timestamptz) is
+    'settlement_sums() in a way that suits how much there is: since is null for all. Run by views, with the right of who reads them. Locks nothing';
 
 create function add_to_settlement(since timestamptz, until timestamptz) returns void
 language plpgsql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
-#variable_conflict use_column
 begin
-    insert into jifen.undone_summary as s (program_id, movement, party, day, priced_on, amount)
-    select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
-    from jifen.undone_facts(add_to_settlement.since, add_to_settlement.until) f
-    on conflict (program_id, movement, party, day, priced_on) do update set amount = s.amount + excluded.amount;
+    insert into jifen.settlement_summary as s
+    select f.* from jifen.settlement_facts(add_to_settlement.since, add_to_settlement.until) f
+    on conflict on constraint settlement_summary_pkey do update set amount = s.amount + excluded.amount;
 end
 $$;
 
 comment on function add_to_settlement(timestamptz, timestamptz) is
-    'Adds to the summary of what was undone the entries posted from since on, up to which it reaches, null: nothing yet, and before until. For advance_summaries(), which holds the row of summary_state';
+    'Adds to settlement_summary the entries posted from since on, up to which it reaches, null: nothing yet, and before until. For advance_summaries(), which holds the row of summary_state';
 
 create function drop_settlement() returns void
 language sql volatile parallel unsafe security definer
 set search_path = jifen, pg_temp
 as $$
-    delete from jifen.undone_summary;
+    delete from jifen.settlement_summary;
 $$;
 
 comment on function drop_settlement() is
-    'Empties the summary of what was undone. For drop_summaries(), which holds the row of summary_state';
+    'Empties settlement_summary. For drop_summaries(), which holds the row of summary_state';
 
 create function breaches_of_settlement(own_program integer, own_account bigint)
 returns table (account_id bigint, seq bigint, invariant text, expected text, found text)
@@ -83,47 +161,49 @@ if own_account is not null then
     return;
 end if;
 return query
-select null::bigint, null::bigint, 'undone_summary is what its entries add up to',
-    format('program %s, %s of %s on %s, of %s: %s', program_id, movement, party, day, priced_on, coalesce(f.amount, 0)),
+select null::bigint, null::bigint, 'settlement_summary is what its entries add up to',
+    format('program %s, %s %s, %s on %s, of %s, %s: %s', program_id, kind, party, movement, day, priced_on,
+        case when is_sold then 'sold' else 'free' end, coalesce(f.amount, 0)),
     format('%s', coalesce(s.amount, 0))
-from undone_facts(null, (select coalesce(s.summarized_until, '-infinity') from summary_state s)) f
-full join undone_summary s using (program_id, movement, party, day, priced_on)
+from settlement_facts(null, (select coalesce(s.summarized_until, '-infinity') from summary_state s)) f
+full join settlement_summary s using (program_id, kind, party, movement, day, priced_on, is_sold)
 where (own_program is null or program_id = own_program) and coalesce(f.amount, 0) <> coalesce(s.amount, 0);
 end
 $$;
 
 comment on function breaches_of_settlement(integer, bigint) is
-    'Breaches of the summary of what was undone, by number of program, null: all; nothing for a single account';
+    'Breaches of settlement_summary, by number of program, null: all; nothing for a single account';
 
-revoke all on function undone_facts(timestamptz, timestamptz) from public;
+revoke all on function settlement_sums(timestamptz, timestamptz) from public;
+revoke all on function few_settlement_facts(timestamptz, timestamptz) from public;
+revoke all on function all_settlement_facts(timestamptz) from public;
+revoke all on function settlement_facts(timestamptz, timestamptz) from public;
 revoke all on function add_to_settlement(timestamptz, timestamptz) from public;
 revoke all on function drop_settlement() from public;
 revoke all on function breaches_of_settlement(integer, bigint) from public;
 
+-- The issuer's own are paid for by nobody, and have neither price nor class.
 create view settlement_flow as
-select d.program_id, case when d.movement in ('redeemed', 'returned') then 'partner' else 'funder' end as kind,
-    case when d.movement in ('redeemed', 'returned') then d.partner else d.funder end as party,
-    d.movement, d.reported_on as day, d.reported_on as priced_on, d.amount
-from day_flow d
-where d.movement in ('earned', 'imported', 'reversed', 'adjusted', 'redeemed', 'returned')
+select s.program_id, s.kind, s.party, s.movement, s.day, s.priced_on, s.is_sold, s.amount
+from settlement_summary s
 union all
--- from the one day to the other
-select u.program_id, case u.movement when 'returned' then 'partner' else 'funder' end, u.party, u.movement, u.day, x.priced_on, x.amount
-from (
-    select s.program_id, s.movement, s.party, s.day, s.priced_on, s.amount from undone_summary s
-    union all
-    select f.program_id, f.movement, f.party, f.day, f.priced_on, f.amount
-    from undone_facts((select s.summarized_until from summary_state s), null) f
-) u
-cross join lateral (values (u.priced_on, u.amount), (u.day, - u.amount)) x (priced_on, amount);
+select f.program_id, f.kind, f.party, f.movement, f.day, f.priced_on, f.is_sold, f.amount
+from settlement_facts((select s.summarized_until from summary_state s), null) f
+union all
+select d.program_id, case when d.movement in ('redeemed', 'returned') then 'partner' else 'funder' end, null, d.movement,
+    d.reported_on, d.reported_on, null, d.amount
+from day_flow d
+where d.movement in ('earned', 'imported', 'reversed', 'adjusted') and d.funder is null
+    or d.movement in ('redeemed', 'returned') and d.partner is null;
 
-comment on view settlement_flow is 'Points that funders pay for and partners are paid for, by the day on which they count and that at whose price. The same key comes in several rows, which can come to nothing: sum them';
+comment on view settlement_flow is 'Points that funders pay for and partners are paid for, by the day on which they count and that at whose price, up to the snapshot that reads it. The same key may come in several rows: sum them';
 comment on column settlement_flow.program_id is 'Program';
 comment on column settlement_flow.kind is 'funder or partner';
 comment on column settlement_flow.party is 'Who; null: the issuer';
 comment on column settlement_flow.movement is 'earned, imported, reversed or adjusted, of a funder; redeemed or returned, of a partner';
 comment on column settlement_flow.day is 'Local day, of the period in which entries are reported';
-comment on column settlement_flow.priced_on is 'Local day whose agreement counts: the day or, of what is undone, that on which it was reported';
+comment on column settlement_flow.priced_on is 'Local day whose agreement counts: the day or, of what is undone, that on which it was reported; of the issuer''s own, the day';
+comment on column settlement_flow.is_sold is 'Whether consideration was allocated to the points; null: the issuer''s own';
 comment on column settlement_flow.amount is 'Change of balances in points';
 
 create view settlement_by_day as
@@ -135,10 +215,10 @@ select p.code as program, f.kind, f.party, f.day, f.priced_on, f.issued, f.rever
         when 'funder' then f.points * t.price * (1 + t.commission_rate)
         else - f.points * t.price * (1 - t.commission_rate)
     end as net,
-    t.currency
+    t.currency, f.is_sold
 from (
     -- a sort by what differs most is done soonest
-    select m.program_id, m.kind, m.party, m.day, m.priced_on,
+    select m.program_id, m.kind, m.party, m.day, m.priced_on, m.is_sold,
         coalesce(sum(m.amount) filter (where m.movement in ('earned', 'imported')), 0) as issued,
         - coalesce(sum(m.amount) filter (where m.movement = 'reversed'), 0) as reversed,
         coalesce(sum(m.amount) filter (where m.movement = 'adjusted'), 0) as adjusted,
@@ -146,11 +226,10 @@ from (
         coalesce(sum(m.amount) filter (where m.movement = 'returned'), 0) as returned,
         sum(case m.kind when 'funder' then m.amount else - m.amount end) as points
     from settlement_flow m
-    group by m.day, m.priced_on, m.party, m.kind, m.program_id
+    group by m.day, m.priced_on, m.party, m.kind, m.is_sold, m.program_id
 ) f
 join program p on p.program_id = f.program_id
-left join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
-where (f.issued, f.reversed, f.adjusted, f.redeemed, f.returned) <> (0, 0, 0, 0, 0);
+left join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on;
 
 comment on view settlement_by_day is 'Points of each funder and each partner by local day, and the money that they come to';
 comment on column settlement_by_day.program is 'Program';
@@ -172,6 +251,7 @@ comment on column settlement_by_day.amount is 'Points at price';
 comment on column settlement_by_day.commission is 'What the issuer charges, as a share of amount';
 comment on column settlement_by_day.net is 'What the party owes the issuer, below zero what it is owed: amount + commission of a funder, commission - amount of a partner';
 comment on column settlement_by_day.currency is 'Currency of the money';
+comment on column settlement_by_day.is_sold is 'Whether consideration was allocated to the points: rows of a day tell these from free ones; null: the issuer''s own';
 
 create view prepaid_by_day as
 select d.program_id, d.party, d.day, d.paid_in, d.used, d.currency,
@@ -182,15 +262,10 @@ from (
         select y.program_id, y.party, y.paid_on as day, y.amount as paid_in, 0::numeric as used, y.currency
         from prepayment y
         union all
-        select f.program_id, f.party, f.day, 0, f.points * f.price * (1 + f.commission_rate), f.currency
-        from (
-            select f.program_id, f.party, f.day, t.price, t.commission_rate, t.currency, sum(f.amount) as points
-            from settlement_flow f
-            join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
-            where f.kind = 'funder' and t.is_prepaid
-            group by f.day, f.priced_on, f.program_id, f.party, f.movement, t.price, t.commission_rate, t.currency
-            having sum(f.amount) <> 0
-        ) f
+        select f.program_id, f.party, f.day, 0, f.amount * t.price * (1 + t.commission_rate), t.currency
+        from settlement_flow f
+        join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
+        where f.kind = 'funder' and f.party is not null and t.is_prepaid
     ) d
     group by d.program_id, d.party, d.day
 ) d;
@@ -238,8 +313,7 @@ comment on column prepaid_budget.used_per_day is 'What was used in the last 30 l
 comment on column prepaid_budget.lasts_until is 'Local day on which it is used up at that pace; null: it is, or does not come up within a century';
 
 -- Priced by the terms that hold in a month, not day by day, for it has few of
--- them. Points of adjustments alone can come to nothing over days that each
--- count: of those there is a row for each day, as in settlement_by_day.
+-- them.
 create view settlement_by_month as
 select p.code as program, m.kind, m.party, m.month, m.issued, m.reversed, m.adjusted, m.redeemed, m.returned, m.expired, m.reinstated,
     m.points, m.unpriced, m.amount, m.commission, m.net, m.currency,
@@ -282,8 +356,7 @@ from (
                 left join agreement_term t
                     on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
                 group by f.program_id, f.kind, f.party, f.movement, date_trunc('month', f.day::timestamp)::date,
-                    case f.movement when 'adjusted' then f.day end, t.price, t.commission_rate, t.currency
-                having sum(f.amount) <> 0
+                    t.price, t.commission_rate, t.currency
             ) f
             cross join lateral (select case f.kind when 'funder' then f.change else - f.change end as points) x
             union all

@@ -61,6 +61,68 @@ comment on function set_gl_account(text, text, text, text) is
 
 revoke all on function set_gl_account(text, text, text, text) from public;
 
+-- A party is owed or owes the rounded whole; of its parts one is what the others
+-- leave. All columns are changes of rounded sums so far.
+create view settlement_posting as
+select s.program, s.kind, s.party, s.is_prepaid, s.day, s.currency,
+    s.amount - lag(s.amount, 1, 0::numeric) over party as amount,
+    s.taken_over - lag(s.taken_over, 1, 0::numeric) over party as taken_over,
+    s.deferred - lag(s.deferred, 1, 0::numeric) over party as deferred,
+    s.collected - lag(s.collected, 1, 0::numeric) over party as collected,
+    s.commission - lag(s.commission, 1, 0::numeric) over party as commission,
+    s.paid_in - lag(s.paid_in, 1, 0::numeric) over party as paid_in,
+    s.owed - lag(s.owed, 1, 0::numeric) over party as owed
+from (
+    select r.*, case when r.is_prepaid then greatest(r.amount + r.commission - r.paid_in, 0) else 0 end as owed
+    from (
+        select s.program, s.kind, s.party, s.is_prepaid, s.day, s.currency,
+            round(sum(s.amount) over party, s.scale) as amount,
+            round(sum(s.taken_over) over party, s.scale) as taken_over,
+            round(sum(s.deferred) over party, s.scale) as deferred,
+            round(sum(s.collected) over party, s.scale) as collected,
+            round(sum(s.commission) over party, s.scale) as commission,
+            round(sum(s.paid_in) over party, s.scale) as paid_in
+        from (
+            select p.code as program, s.kind, s.party, s.is_prepaid, s.day, s.currency, coalesce(c.scale, 2) as scale,
+                sum(s.amount) as amount, sum(s.commission) as commission, sum(s.paid_in) as paid_in,
+                coalesce(sum(s.amount) filter (where s.is_sold and s.movement = 'imported'), 0) as taken_over,
+                coalesce(sum(s.amount) filter (where s.is_sold and s.kind = 'funder' and s.movement <> 'imported'), 0) as deferred,
+                coalesce(sum(s.amount) filter (where s.is_sold and s.role = 'agent'), 0) as collected
+            from (
+                select f.program_id, f.kind, f.party, f.day, f.movement, f.is_sold, t.role, t.is_prepaid, t.currency, 0::numeric as paid_in,
+                    m.amount, m.amount * t.commission_rate as commission
+                from settlement_flow f
+                join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
+                cross join lateral (select case f.kind when 'funder' then f.amount else - f.amount end * t.price as amount) m
+                where f.party is not null
+                union all
+                select y.program_id, 'funder', y.party, y.paid_on, null, null, null, true, y.currency, y.amount, 0, 0
+                from prepayment y
+            ) s
+            join program p on p.program_id = s.program_id
+            left join currency_scale c on c.currency = s.currency
+            group by p.code, s.kind, s.party, s.is_prepaid, s.day, s.currency, c.scale
+        ) s
+        window party as (partition by s.program, s.kind, s.party, s.is_prepaid, s.currency order by s.day)
+    ) r
+) s
+window party as (partition by s.program, s.kind, s.party, s.is_prepaid, s.currency order by s.day);
+
+comment on view settlement_posting is 'What is settled with each party on each local day on which entries are reported, to the decimals of its currency: amounts are rounded so that those of all days sum to the rounded total';
+comment on column settlement_posting.program is 'Program';
+comment on column settlement_posting.kind is 'funder or partner';
+comment on column settlement_posting.party is 'Who';
+comment on column settlement_posting.is_prepaid is 'Of a funder: whether it is taken from its budget';
+comment on column settlement_posting.day is 'Local day';
+comment on column settlement_posting.currency is 'Currency of the money';
+comment on column settlement_posting.amount is 'Points at price, as in settlement_by_day';
+comment on column settlement_posting.taken_over is 'Of a funder: that of imports with consideration';
+comment on column settlement_posting.deferred is 'Of a funder: that of other points with consideration, less those undone';
+comment on column settlement_posting.collected is 'Of a partner: that of points with consideration, as whose agent the issuer acts';
+comment on column settlement_posting.commission is 'What the issuer charges';
+comment on column settlement_posting.paid_in is 'Money paid into the budget, less what was paid back';
+comment on column settlement_posting.owed is 'What was used beyond the budget, less what has been paid in for it since';
+
 -- Each row is an amount from one role to another: so the lines balance.
 create view gl_posting as
 select r.program, r.day, x.posting_no, null::text as party, x.debit_role, x.credit_role, sum(x.amount) as amount, x.memo, r.currency
@@ -86,45 +148,30 @@ where c.basis = 'reported' and x.amount <> 0
 group by c.program, c.day, x.posting_no, x.debit_role, x.credit_role, x.memo, c.currency
 union all
 select s.program, s.day, x.posting_no, s.party, x.debit_role, x.credit_role, x.amount, x.memo, s.currency
-from (
-    select s.program, s.day, s.kind, s.party, s.role, s.is_prepaid, s.currency,
-        s.amount - lag(s.amount, 1, 0::numeric) over party as amount,
-        s.commission - lag(s.commission, 1, 0::numeric) over party as commission
-    from (
-        select s.program, s.day, s.kind, s.party, s.role, s.is_prepaid, s.currency,
-            round(sum(sum(s.amount)) over party, coalesce(c.scale, 2)) as amount,
-            round(sum(sum(s.commission)) over party, coalesce(c.scale, 2)) as commission
-        from settlement_by_day s
-        left join currency_scale c on c.currency = s.currency
-        where s.agreement_no is not null
-        group by s.program, s.day, s.kind, s.party, s.role, s.is_prepaid, s.currency, c.scale
-        window party as (partition by s.program, s.kind, s.party, s.role, s.is_prepaid, s.currency order by s.day)
-    ) s
-    window party as (partition by s.program, s.kind, s.party, s.role, s.is_prepaid, s.currency order by s.day)
-) s
+from settlement_posting s
+cross join lateral (select case when s.is_prepaid then 'funder_prepaid' else 'funder_receivable' end as role) payer
 cross join lateral (
-    select 9 as posting_no, case when s.is_prepaid then 'funder_prepaid' else 'funder_receivable' end as debit_role,
-        'funder_income' as credit_role, s.amount, 'points paid for by ' || s.party as memo
+    select v.*
+    from (values
+        -- Against what postings 1 and 2 took for the same points.
+        (9, payer.role, 'opening_balance', s.taken_over, 'points taken over paid for by ' || s.party),
+        (10, payer.role, 'consideration', s.deferred, 'points paid for by ' || s.party),
+        (11, payer.role, 'funder_income', s.amount - s.taken_over - s.deferred, 'free points paid for by ' || s.party),
+        (12, payer.role, 'commission_income', s.commission, 'commission of ' || s.party),
+        (16, 'cash', 'funder_prepaid', s.paid_in, 'paid in advance by ' || s.party),
+        (17, 'funder_receivable', 'funder_prepaid', s.owed, 'used beyond its budget by ' || s.party)
+    ) v (posting_no, debit_role, credit_role, amount, memo)
     where s.kind = 'funder'
     union all
-    select 10, case when s.is_prepaid then 'funder_prepaid' else 'funder_receivable' end, 'commission_income', s.commission,
-        'commission of ' || s.party
-    where s.kind = 'funder'
-    union all
-    select 11, case s.role when 'agent' then 'points_revenue' else 'partner_cost' end, 'partner_payable', s.amount,
-        case s.role when 'agent' then 'collected for ' else 'supplied by ' end || s.party
-    where s.kind = 'partner'
-    union all
-    select 12, 'partner_payable', 'commission_income', s.commission, 'commission of ' || s.party
+    select v.*
+    from (values
+        (13, 'points_revenue', 'partner_payable', s.collected, 'collected for ' || s.party),
+        (14, 'partner_cost', 'partner_payable', s.amount - s.collected, 'supplied by ' || s.party),
+        (15, 'partner_payable', 'commission_income', s.commission, 'commission of ' || s.party)
+    ) v
     where s.kind = 'partner'
 ) x
-where x.amount <> 0
-union all
-select p.code, y.paid_on, 13, y.party, 'cash', 'funder_prepaid', sum(y.amount), 'paid in advance by ' || y.party, y.currency
-from prepayment y
-join program p on p.program_id = y.program_id
-group by p.code, y.paid_on, y.party, y.currency
-having sum(y.amount) <> 0;
+where x.amount <> 0;
 
 comment on view gl_posting is 'Amounts from one role of gl_account to another, by the local day on which entries are reported';
 comment on column gl_posting.program is 'Program';

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(40);
+select plan(56);
 
 create function pg_temp.refused(statement text) returns text
 language plpgsql as $$
@@ -18,6 +18,12 @@ create function pg_temp.lines(program text, day date) returns text[]
 language sql as $$
     select array(select format('%s %s|%s', j.account, j.debit, j.credit) from jifen.gl_journal j
         where j.program = lines.program and j.day = lines.day order by j.line_no)
+$$;
+-- Those of them that concern a party.
+create function pg_temp.party_lines(program text, day date) returns text[]
+language sql as $$
+    select array(select format('%s %s|%s', j.account, j.debit, j.credit) from jifen.gl_journal j
+        where j.program = party_lines.program and j.day = party_lines.day and j.party is not null order by j.line_no)
 $$;
 -- What an account holds at the end of a day: debits less credits.
 create function pg_temp.held_by(program text, role text, day date default 'infinity') returns numeric
@@ -111,6 +117,26 @@ do $$begin perform jifen.reverse('agent', 'ann', 2, 500000, event_at => '2024-01
 select is(pg_temp.lines('agent', '2024-01-07'), array['points_revenue 5000|', 'contract_liability |5000', 'partner_payable 4500|', 'points_revenue |4500'],
     'a return turns it round');
 do $$
+declare
+    role text;
+begin
+    foreach role in array array['agent', 'principal'] loop
+        perform earn(role, 'bob', 600000, revenue => 6000, event_at => '2024-01-08');
+        perform earn(role, 'bob', 400000, event_at => '2024-01-09');
+        perform redeem(role, 'bob', 800000, event_at => '2024-01-10', partner => 'airline');
+        perform jifen.reverse(role, 'bob', 3, 100000, event_at => '2024-01-11');
+        perform hold(role, 'bob', 200000, '2999-01-01', event_at => '2024-01-12');
+        perform capture(role, 'bob', 5, 150000, event_at => '2024-01-13', partner => 'airline');
+    end loop;
+end
+$$;
+select is(pg_temp.party_lines('agent', '2024-01-10'), array['points_revenue 5400|', 'partner_payable |5400', 'partner_cost 1800|', 'partner_payable |1800'],
+    'points that nobody paid for have no revenue from which it could be taken: it is a cost');
+select is(pg_temp.party_lines('principal', '2024-01-10'), array['partner_cost 7200|', 'partner_payable |7200'], 'a principal has it all as a cost');
+select is(pg_temp.party_lines('agent', '2024-01-11'), array['partner_payable 900|', 'partner_cost |900'], 'returned are those that were taken last');
+select is(pg_temp.party_lines('agent', '2024-01-13'), array['partner_cost 1350|', 'partner_payable |1350'], 'captured those that the hold took');
+select is(pg_temp.held_by('agent', 'free_points_used'), -2500::numeric, 'against which stands what free points are held to cost');
+do $$
 begin
     perform create_program('fees', currency => 'CNY', auto_open => true);
     perform set_agreement('fees', 'partner', 'cinema', 0.0333, '2024-01-01', commission_rate => 0.1);
@@ -135,10 +161,44 @@ begin
     perform earn('funded', 'ann', 2000, event_at => '2024-01-05', funder => 'brand', revenue => 20);
 end
 $$;
-select is(pg_temp.lines('funded', '2024-01-02'), array['cash 500|', 'funder_prepaid |500'], 'a budget paid in advance');
+select is(pg_temp.lines('funded', '2024-01-02'), array['cash 500.00|', 'funder_prepaid |500.00'], 'a budget paid in advance');
 select is(pg_temp.lines('funded', '2024-01-05'), array['consideration 28.00|', 'contract_liability |28.00',
-        'funder_receivable 8.00|', 'funder_income |8.00', 'funder_prepaid 20.00|', 'funder_income |20.00', 'funder_receivable 0.40|', 'commission_income |0.40'],
+        'funder_receivable 8.00|', 'consideration |8.00', 'funder_prepaid 20.00|', 'consideration |20.00', 'funder_receivable 0.40|', 'commission_income |0.40'],
     'what they pay is owed until the points are redeemed');
+do $$
+begin
+    perform redeem('funded', 'ann', 1500, event_at => '2024-01-06');
+    perform earn('funded', 'bob', 100, event_at => '2024-01-07', funder => 'bank');
+    perform jifen.reverse('funded', 'ann', 2, 1500, event_at => '2024-01-08');
+    perform import('funded', 'cat', 250, event_at => '2024-01-09', funder => 'bank', revenue => 2);
+    perform jifen.reverse('funded', 'cat', 1, event_at => '2024-01-10');
+end
+$$;
+select is(pg_temp.lines('funded', '2024-01-06'), array['contract_liability 14.00|', 'points_revenue |14.00'], 'and then is revenue');
+select is(pg_temp.lines('funded', '2024-01-07'), array['free_points_cost 1.00|', 'free_points_provision |1.00', 'funder_receivable 0.80|', 'funder_income |0.80',
+        'funder_receivable 0.04|', 'commission_income |0.04'], 'what they pay for points without consideration is income, against what these will cost');
+select is((pg_temp.lines('funded', '2024-01-08'))[1:2] || (pg_temp.lines('funded', '2024-01-08'))[5:6], array['contract_liability 15.00|', 'consideration |15.00', 'consideration 15.00|', 'funder_prepaid |15.00'],
+    'what is taken back is not owed any more');
+select is((pg_temp.lines('funded', '2024-01-09'))[1:2] || pg_temp.party_lines('funded', '2024-01-09'), array['opening_balance 2.00|', 'contract_liability |2.00',
+        'funder_receivable 2.00|', 'opening_balance |2.00', 'funder_receivable 0.10|', 'commission_income |0.10'], 'what is still to be paid for points that are taken over was owed before, too');
+select is((pg_temp.lines('funded', '2024-01-10'))[1:2] || pg_temp.party_lines('funded', '2024-01-10'), array['contract_liability 2.00|', 'consideration |2.00',
+        'consideration 2.00|', 'funder_receivable |2.00', 'commission_income 0.10|', 'funder_receivable |0.10'], 'or is not, in the end');
+select is(array[pg_temp.held_by('funded', 'consideration'), pg_temp.held_by('funded', 'opening_balance')], array[0.00, 0.00], 'the sale does not come into it');
+
+do $$
+begin
+    perform earn('funded', 'bob', 60000, event_at => '2024-02-01', funder => 'brand');
+    perform record_prepayment('funded', 'brand', 70.004, '2024-02-02');
+    perform record_prepayment('funded', 'brand', 100.004, '2024-02-03');
+end
+$$;
+select is((pg_temp.lines('funded', '2024-02-01'))[3:], array['funder_prepaid 600.00|', 'funder_income |600.00', 'funder_receivable 105.00|', 'funder_prepaid |105.00'],
+    'what is used beyond a budget is receivable');
+select is(pg_temp.lines('funded', '2024-02-02'), array['cash 70.00|', 'funder_prepaid |70.00', 'funder_prepaid 70.00|', 'funder_receivable |70.00'],
+    'until it is paid');
+select is(pg_temp.lines('funded', '2024-02-03'), array['cash 100.01|', 'funder_prepaid |100.01', 'funder_prepaid 35.00|', 'funder_receivable |35.00'],
+    'to the cent of the sum');
+select is(pg_temp.held_by('funded', 'funder_prepaid'), -65.01, 'and what is more is a budget again');
 
 -- ---------- what must hold ----------
 
@@ -200,14 +260,15 @@ select results_eq($$select - sum(coalesce(debit, 0) - coalesce(credit, 0)) from 
     $$select sum(provision) from (select distinct on (issued_years) provision from cost_by_day where program = 'any' and basis = 'reported' order by issued_years, day desc) c$$,
     'the provision what free points are expected to cost');
 select results_eq($$select j.party, sum(coalesce(j.debit, 0) - coalesce(j.credit, 0)) as net from journal j
-        where j.role in ('funder_receivable', 'partner_payable') group by j.party order by j.party$$,
+        where j.role in ('funder_receivable', 'partner_payable', 'funder_prepaid') group by j.party order by j.party$$,
     $$select s.party, round(sum(s.amount), c.scale) * case s.kind when 'funder' then 1 else -1 end + round(sum(s.commission), c.scale)
+            - coalesce((select round(sum(y.amount), 2) from prepayment y where y.program_id = program_id('any') and y.party = s.party), 0)
         from settlement_by_day s left join (values ('JPY', 0), ('CNY', 2)) c (currency, scale) on c.currency = s.currency
-        where s.program = 'any' and s.agreement_no is not null and not s.is_prepaid and s.party <> 'p2' group by s.party, s.kind, c.scale
-        union all
-        select 'p2', - (select sum(round(a, 2)) from (select sum(amount) as a from settlement_by_day where program = 'any' and party = 'p2' group by role) p)
+        where s.program = 'any' and s.agreement_no is not null group by s.party, s.kind, c.scale
         order by 1$$, 'what parties owe and are owed is settled');
-select is(pg_temp.held_by('any', 'funder_prepaid'), (select - round(left_over, 2) from prepaid_budget where program = 'any' and party = 'f2'), 'and what is left of a budget');
+select is(pg_temp.held_by('any', 'funder_prepaid'), (select - greatest(round(left_over, 2), 0) from prepaid_budget where program = 'any' and party = 'f2'), 'and what is left of a budget');
+select is(array(select distinct j.role from journal j where j.party is not null order by 1), array['cash', 'commission_income', 'consideration', 'funder_income', 'funder_prepaid',
+    'funder_receivable', 'partner_cost', 'partner_payable', 'points_revenue'], 'by all that there is to post');
 
 -- ---------- closed books ----------
 

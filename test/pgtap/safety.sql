@@ -38,7 +38,7 @@ select is_empty($$select oid::regprocedure from member_function
 select bag_eq($$select f.proname::text from member_function f join pg_language l on l.oid = f.prolang
         where l.lanname in ('sql', 'plpgsql') and not coalesce('search_path=jifen, pg_temp' = any (f.proconfig), false)$$,
     array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'run_summary', 'posting', 'activity_at', 'last_activity_at',
-        'filled_template', 'lots_to_lapse', 'reminder_of', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'months_between', 'expected_redeemed', 'earned_consideration', 'entry_sums', 'lot_sums',
+        'filled_template', 'lots_to_lapse', 'reminder_of', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'months_between', 'expected_redeemed', 'earned_consideration', 'entry_sums', 'lot_sums', 'settlement_sums',
         'history_of_changed'],
     'and so has every function in SQL, but for the procedures, since one that sets something cannot commit, and those that are expanded where they are called');
 select is_empty($$select oid::regprocedure from member_function where public_may and (prosecdef or provolatile <> 'i')$$,
@@ -64,7 +64,7 @@ select is_empty($$select oid::regprocedure from member_function
 -- What is made anew from the journal.
 create temp table derived as
 select unnest(array['day_summary', 'program_summary', 'pending_summary', 'cohort_summary', 'vintage_summary', 'activity_summary', 'member_summary',
-    'undone_summary', 'tier_summary', 'tier_summary_rule']) as name;
+    'settlement_summary', 'tier_summary', 'tier_summary_rule']) as name;
 create temp view member_relation as select c.* from pg_class c where c.oid in (select pg_temp.members('pg_class'));
 select bag_eq($$select relname::text from member_relation where relkind = 'r'$$,
     array['program', 'account', 'status_change', 'entry', 'lot', 'allocation', 'hold', 'debt', 'tier', 'job_run', 'erasure', 'forgetting',

@@ -272,12 +272,12 @@ $$;
 do $$begin perform pg_temp.summarise((select min(changed_at) from period_change)); end$$;
 select is(pg_temp.differing(), 0::bigint, 'what was booked before the first closing summarised: the same');
 do $$begin perform pg_temp.summarise((select max(changed_at) from period_change)); end$$;
-select cmp_ok((select count(*) from undone_summary), '>', 10::bigint, 'and before the last one');
+select cmp_ok((select count(*) from settlement_summary), '>', 10::bigint, 'and before the last one');
 select is(pg_temp.differing(), 0::bigint, 'the same');
 do $$begin perform pg_temp.summarise('infinity'); end$$;
 select is(pg_temp.differing(), 0::bigint, 'and all of it');
 select is(array(select b::text from breaches_of_settlement(null, null) b), array[]::text[], 'as its entries add up');
-do $$begin update undone_summary set amount = 0 where (program_id, party, day, priced_on) = (select program_id, party, day, priced_on from undone_summary limit 1); end$$;
+do $$begin update settlement_summary set amount = 0 where (program_id, party, day, priced_on) = (select program_id, party, day, priced_on from settlement_summary limit 1); end$$;
 select cmp_ok((select count(*) from breaches_of_settlement(null, null)), '>=', 1::bigint, 'what is not so is found out');
 do $$begin perform drop_summaries(); end$$;
 

@@ -29,7 +29,7 @@ my $unmarked = <<'SQL';
 select c.relname from pg_depend d join pg_class c on c.oid = d.objid, pg_extension x
 where x.extname = 'jifen' and d.refclassid = 'pg_extension'::regclass and d.refobjid = x.oid and d.deptype = 'e'
     and d.classid = 'pg_class'::regclass and c.relkind in ('r', 'p', 'S', 'm') and c.oid <> all (coalesce(x.extconfig, '{}'))
-    and c.relname !~ '^(summary_state|(program|day|pending|cohort|vintage|activity|member|undone|tier)_summary|tier_summary_rule)$'
+    and c.relname !~ '^(summary_state|(program|day|pending|cohort|vintage|activity|member|settlement|tier)_summary|tier_summary_rule)$'
 SQL
 is($node->safe_psql('postgres', $unmarked), '', 'every table and sequence is marked for dump');
 is($node->safe_psql('postgres', q{select condition from pg_extension, unnest(extcondition) condition where extname = 'jifen' and condition <> ''}), '',
