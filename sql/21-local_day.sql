@@ -1,4 +1,4 @@
--- local_day: the days and months that instants lie in, and how far apart these are.
+-- local_day: the days and months that instants lie in, where days begin, and how far apart these are.
 
 -- Immutable in the sense in which timezone(text, timestamptz) is, whose work
 -- they do in a fraction of its time.
@@ -29,6 +29,13 @@ as 'MODULE_PATHNAME';
 
 comment on function month_until(timestamptz, text) is
     'The first day of the month that the microsecond before an instant lies in, as local_day()';
+
+create function day_begin(day date, time_zone text) returns timestamptz
+language c immutable strict parallel safe
+as 'MODULE_PATHNAME';
+
+comment on function day_begin(date, text) is
+    'The instant at which a local day begins: its first midnight, or where the clocks skip that, the first instant after it; infinity of infinity. Raises 22008 out of range, 22023 for an unknown time zone. Locks nothing';
 
 create function months_between(since date, until date) returns integer
 language sql immutable parallel safe

@@ -333,6 +333,12 @@ begin
         altered.notice_days := null;
     end if;
     altered := jifen.check_program(altered);
+    if altered.closed_until is not null and (altered.time_zone, altered.currency) is distinct from (before.time_zone, before.currency) then
+        raise exception using errcode = 'object_not_in_prerequisite_state',
+            message = 'another time_zone or currency would change closed books',
+            detail = format('The books of program "%s" are closed until %s.', altered.code, altered.closed_until),
+            hint = 'Open all of them first, with reopen_period().';
+    end if;
     -- As printed: an expiry of the same meaning may be written in other units.
     if not exists (select from jifen.expiry_rule r
         where r.program_id = altered.program_id and r.rule_no = altered.rule_no
@@ -362,7 +368,7 @@ end
 $$;
 
 comment on function alter_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], text[], integer, text) is
-    'Changes the rules that new credits follow and returns the program; null leaves a rule as it is, and unset names those of currency, point_value, overdraft_limit, return_grace and notice_days that shall be null. Existing lots keep the rules that they were credited under. Raises JF002 if unknown, else as create_program(). Another time_zone drops the summaries, for the next run_summary() to make anew. Locks the program''s row against other changes of it; postings do not wait';
+    'Changes the rules that new credits follow and returns the program; null leaves a rule as it is, and unset names those of currency, point_value, overdraft_limit, return_grace and notice_days that shall be null. Existing lots keep the rules that they were credited under. Raises JF002 if unknown, 55000 for another time_zone or currency while books are closed, else as create_program(). Another time_zone drops the summaries, for the next run_summary() to make anew. Locks the program''s row against other changes of it; postings do not wait';
 
 revoke all on function program_id(text) from public;
 revoke all on function lock_program(text) from public;

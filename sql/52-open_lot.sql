@@ -39,7 +39,7 @@ cross join lateral (select * from account where account_id = h.account_id offset
 join program p on p.program_id = h.program_id
 where a.debt > 0 or a.due_at is not null;
 
-comment on view overdue_account is 'Accounts with a hold past its deadline whose release, not booked yet, repays debts or meets lots that can move';
+comment on view overdue_account is 'Accounts with a hold past its deadline whose release, not booked yet, repays debts or meets lots that can move; reports are made of it';
 comment on column overdue_account.account_id is 'Account';
 comment on column overdue_account.program_id is 'Program of the account';
 comment on column overdue_account.program is 'Code of the program';
@@ -52,7 +52,7 @@ join allocation x on x.account_id = h.account_id and x.seq = h.seq
 where h.until <= now()
 group by h.account_id, h.program_id, x.lot_seq;
 
-comment on view overdue_hold_lot is 'What holds give back to which lots whose deadline has passed and whose release is not booked';
+comment on view overdue_hold_lot is 'What holds give back to which lots whose deadline has passed and whose release is not booked; reports are made of it';
 comment on column overdue_hold_lot.account_id is 'Account';
 comment on column overdue_hold_lot.program_id is 'Program of the account';
 comment on column overdue_hold_lot.lot_seq is 'Entry of the credit whose lot it is';

@@ -82,6 +82,28 @@ $$;
 comment on function lock_periods(text) is
     'Returns the program, its periods locked: waits for postings in flight and holds off others, of all programs, until the end of the transaction. Raises JF002; 25001 in another isolation level than READ COMMITTED; 55P03 after lock_timeout, 5 seconds where none is set';
 
+-- Reports are of whole local days: a closing within one would leave a part of
+-- it, and of its month, open.
+create function require_day_begin(own program, until timestamptz) returns void
+language plpgsql stable parallel safe
+set search_path = jifen, pg_temp
+as $$
+declare
+    day constant date := jifen.local_day(until, own.time_zone);
+begin
+    if until <> jifen.day_begin(day, own.time_zone) then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = 'until is not the beginning of a day',
+            detail = format('In %s, the time zone of program "%s", it is %s.', own.time_zone, own.code, until at time zone own.time_zone),
+            hint = format('Give %s, when that day begins, or %s, when the next one does.',
+                jifen.day_begin(day, own.time_zone), jifen.day_begin(day + 1, own.time_zone));
+    end if;
+end
+$$;
+
+comment on function require_day_begin(program, timestamptz) is
+    'Raises 22023 unless until is null or the beginning of a local day of the program, whose periods are locked';
+
 create function change_period(own program, until timestamptz, reason text) returns period_change
 language plpgsql volatile parallel unsafe
 set search_path = jifen, pg_temp
@@ -116,13 +138,13 @@ begin
         raise exception using errcode = 'null_value_not_allowed',
             message = 'until must not be null',
             detail = 'It says before which business time the books are closed.',
-            hint = 'Give the instant at which the period ends, such as the first of the next month, 0:00.';
+            hint = 'Give the instant at which the period ends, such as the first of the next month, 0:00 in the program''s time zone.';
     end if;
     if not isfinite(until) then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'until must be finite',
             detail = format('It is %s.', until),
-            hint = 'Give the instant at which the period ends, such as the first of the next month, 0:00.';
+            hint = 'Give the instant at which the period ends, such as the first of the next month, 0:00 in the program''s time zone.';
     end if;
     own := jifen.lock_periods(close_period.program);
     if until > clock_timestamp() then
@@ -135,8 +157,9 @@ begin
         raise exception using errcode = 'invalid_parameter_value',
             message = 'period is closed already',
             detail = format('The books of program "%s" are closed until %s, and until is %s.', own.code, own.closed_until, until),
-            hint = 'Give a later instant; reopen_period() opens the books again.';
+            hint = 'Give the beginning of a later day; reopen_period() opens the books again.';
     end if;
+    perform jifen.require_day_begin(own, until);
     if exists (select from jifen.hold h where h.program_id = own.program_id and h.until < close_period.until) then
         raise exception using errcode = 'object_not_in_prerequisite_state',
             message = 'overdue holds of the period are not booked as released',
@@ -164,7 +187,7 @@ end
 $$;
 
 comment on function close_period(text, timestamptz, text) is
-    'Closes the program''s books of what happened before until, and returns the change. Later postings with an event_at in it are refused (JF008) or, with late_postings ''book'', count in the open period. Entries that follow from others, such as an expiry undone, are never refused and count there. Raises JF002; 55000 while lapsed points or overdue holds of the period are not booked; 25001 in another isolation level than READ COMMITTED; 55P03 where postings in flight do not end within lock_timeout, 5 seconds where none is set; 22004, 22023, 25006. Locks the table program against postings: waits for those in flight and holds off others, of all programs, until the end of the transaction';
+    'Closes the program''s books of what happened before until, the beginning of a local day, and returns the change. Later postings with an event_at in it are refused (JF008) or, with late_postings ''book'', count in the open period. Entries that follow from others, such as an expiry undone, are never refused and count there. Raises JF002; 55000 while lapsed points or overdue holds of the period are not booked; 25001 in another isolation level than READ COMMITTED; 55P03 where postings in flight do not end within lock_timeout, 5 seconds where none is set; 22004, 22023, 25006. Locks the table program against postings: waits for those in flight and holds off others, of all programs, until the end of the transaction';
 
 create function reopen_period(program text, until timestamptz, reason text) returns period_change
 language plpgsql volatile parallel unsafe security definer
@@ -179,7 +202,7 @@ begin
         raise exception using errcode = 'invalid_parameter_value',
             message = 'until must be finite',
             detail = format('It is %s.', until),
-            hint = 'Give an instant, or null to open everything.';
+            hint = 'Give the beginning of a day, or null to open everything.';
     end if;
     own := jifen.lock_periods(reopen_period.program);
     if own.closed_until is null or until >= own.closed_until then
@@ -187,16 +210,18 @@ begin
             message = 'period is open already',
             detail = case when own.closed_until is null then format('No books of program "%s" are closed.', own.code)
                 else format('The books of program "%s" are closed until %s, and until is %s.', own.code, own.closed_until, until) end,
-            hint = 'Give an earlier instant, or null to open everything.';
+            hint = 'Give the beginning of an earlier day, or null to open everything.';
     end if;
+    perform jifen.require_day_begin(own, until);
     return jifen.change_period(own, until, reason);
 end
 $$;
 
 comment on function reopen_period(text, timestamptz, text) is
-    'Opens the program''s books of what happened since until, null: all, for a reason that must be stated, and returns the change. What was booked late meanwhile stays in the period that was open then. Raises JF002, 22004, 22023, 25001, 25006, 55P03. Locks as close_period() does';
+    'Opens the program''s books of what happened since until, the beginning of a local day, or null: all, for a reason that must be stated, and returns the change. What was booked late meanwhile stays in the period that was open then. Raises JF002, 22004, 22023, 25001, 25006, 55P03. Locks as close_period() does';
 
 revoke all on function lock_periods(text) from public;
+revoke all on function require_day_begin(program, timestamptz) from public;
 revoke all on function change_period(program, timestamptz, text) from public;
 revoke all on function close_period(text, timestamptz, text) from public;
 revoke all on function reopen_period(text, timestamptz, text) from public;

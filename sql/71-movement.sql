@@ -57,7 +57,7 @@ with clock as materialized (
 )
 select program_id, time_zone, changed_at, closed_until from clock;
 
-comment on view program_clock is 'By which clock each program reckons, and the closings and reopenings of its books in order';
+comment on view program_clock is 'By which clock each program reckons, and the closings and reopenings of its books in order; reports are made of it';
 comment on column program_clock.program_id is 'Program';
 comment on column program_clock.time_zone is 'Its time zone';
 comment on column program_clock.changed_at is 'When the books were closed or reopened; null: never';
@@ -98,7 +98,7 @@ left join lateral (
     select d.kind from entry d where e.debt_seq is not null and d.account_id = e.account_id and d.seq = e.debt_seq offset 0
 ) d on true;
 
-comment on view booked_entry is 'Entries, each with the line of a roll-forward that it belongs to and its three days: booked, happened and reported; of a reverse, the origin is that of the entry that it undoes';
+comment on view booked_entry is 'Entries, each with the line of a roll-forward that it belongs to and its three days: booked, happened and reported; of a reverse, the origin is that of the entry that it undoes; reports are made of it';
 comment on column booked_entry.account_id is 'Account';
 comment on column booked_entry.seq is 'Number of the entry within the account';
 comment on column booked_entry.program_id is 'Program of the account';
@@ -172,7 +172,7 @@ cross join lateral (
     offset 0
 ) c;
 
-comment on view lot_change is 'Changes of lots, with the origin of the points';
+comment on view lot_change is 'Changes of lots, with the origin of the points; reports are made of it';
 comment on column lot_change.account_id is 'Account';
 comment on column lot_change.kind is 'As in booked_entry, of the entry that changes the lot';
 comment on column lot_change.reverses_seq is 'As in booked_entry';

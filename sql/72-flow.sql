@@ -210,11 +210,11 @@ select f.program_id, f.issued_year, f.is_sold, f.booked_on, f.happened_on, f.rep
 from entry_facts((select s.summarized_until from summary_state s), null) f
 where f.issued_year is not null;
 
-comment on view program_flow is 'Sums over all entries of each program, up to the snapshot that reads it. The same key may come in several rows: sum them';
-comment on view day_flow is 'What moved on each day, by channel, funder and partner, up to the snapshot that reads it. The same key may come in several rows: sum them';
-comment on view pending_flow is 'What came to be pending, and what was taken of it before it was available, up to the snapshot that reads it. The same key may come in several rows: sum them';
-comment on view cohort_flow is 'What moved in lots in each month, by when and how their points were issued and lapse, up to the snapshot that reads it. The same key may come in several rows: sum them';
-comment on view vintage_flow is 'What moved in lots on each day, by the year in which their points were issued, up to the snapshot that reads it. The same key may come in several rows: sum them';
+comment on view program_flow is 'Sums over all entries of each program, up to the snapshot that reads it; reports are made of it. The same key may come in several rows: sum them';
+comment on view day_flow is 'What moved on each day, by channel, funder and partner, up to the snapshot that reads it; reports are made of it. The same key may come in several rows: sum them';
+comment on view pending_flow is 'What came to be pending, and what was taken of it before it was available, up to the snapshot that reads it; reports are made of it. The same key may come in several rows: sum them';
+comment on view cohort_flow is 'What moved in lots in each month, by when and how their points were issued and lapse, up to the snapshot that reads it; reports are made of it. The same key may come in several rows: sum them';
+comment on view vintage_flow is 'What moved in lots on each day, by the year in which their points were issued, up to the snapshot that reads it; reports are made of it. The same key may come in several rows: sum them';
 
 -- Each column is what it is in the part that is kept.
 do $$

@@ -15,7 +15,7 @@ select p.program_id, p.code as program, p.currency, p.point_value, coalesce(s.sc
 from program p
 left join currency_scale s on s.currency = p.currency;
 
-comment on view program_currency is 'The money of each program, and to how many decimals it is booked';
+comment on view program_currency is 'The money of each program, and to how many decimals it is booked; reports are made of it';
 comment on column program_currency.program_id is 'Program';
 comment on column program_currency.program is 'Program';
 comment on column program_currency.currency is 'Currency, ISO 4217; null: none is set';

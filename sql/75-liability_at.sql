@@ -265,6 +265,6 @@ end
 $$;
 
 comment on function liability_at(text, timestamptz, timestamptz) is
-    'What the program owes at as_of, past, present or to come: the columns of liability, in points as the sums of balance(program, member, as_of, known_at) of all members, by business time. known_at: by the journal of each account up to the first entry that was booked later; then without the four columns that rest on estimates. These, and the value of a point, are of the end of the local day of as_of, of a midnight that of the day that it ends. Raises JF002, 22004, 22023. Locks nothing';
+    'What the program owes at as_of, past, present or to come: the columns of liability, in points as the sums of balance(program, member, as_of, known_at) of all members, by business time. known_at: by the journal of each account up to the first entry that was booked later; then without the four columns that rest on estimates. These are of what happened by the end of the local day of as_of, of a midnight that of the day that it ends, by the estimates in effect on that day. Money is at what a point was worth on it. Raises JF002, 22004, 22023. Locks nothing';
 
 revoke all on function liability_at(text, timestamptz, timestamptz) from public;

@@ -16,7 +16,7 @@ cross join lateral (
     from entry e where e.account_id = o.account_id and e.seq = o.lot_seq offset 0
 ) c;
 
-comment on view unspent_lot is 'Points unspent in lots and on hold: they are the sums, for some of the rows take from others';
+comment on view unspent_lot is 'Points unspent in lots and on hold: they are the sums, for some of the rows take from others; reports are made of it';
 comment on column unspent_lot.program_id is 'Program';
 comment on column unspent_lot.issued_month is 'First day of the local month in which the points were issued';
 comment on column unspent_lot.expires_month is 'First day of the local month in which the points lapse; null unless expires is fixed';

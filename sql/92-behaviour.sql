@@ -282,7 +282,7 @@ from (
 ) r
 left join tier_summary_rule s on s.program_id = r.program_id;
 
-comment on view tier_rule is 'By which rules members of each program are in tiers';
+comment on view tier_rule is 'By which rules members of each program are in tiers; reports are made of it';
 comment on column tier_rule.program_id is 'Program';
 comment on column tier_rule.tier_window is 'Its tier_window';
 comment on column tier_rule.thresholds is 'Thresholds of its tiers, the lowest first';

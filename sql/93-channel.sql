@@ -1,17 +1,18 @@
 -- channel: where points are earned and spent, and how much of what is earned is spent.
 
 create view channel_by_month as
-select p.code as program, c.month, c.source, c.earns, c.earned, c.reversed, c.redemptions, c.redeemed, c.returned
+select p.code as program, c.month, c.source, c.earns, c.earned, c.imported, c.reversed, c.redemptions, c.redeemed, c.returned
 from (
     select d.program_id, date_trunc('month', d.happened_on::timestamp)::date as month, d.source,
         coalesce(sum(d.entries) filter (where d.movement = 'earned'), 0)::bigint as earns,
         coalesce(sum(d.amount) filter (where d.movement = 'earned'), 0) as earned,
+        coalesce(sum(d.amount) filter (where d.movement = 'imported'), 0) as imported,
         - coalesce(sum(d.amount) filter (where d.movement = 'reversed'), 0) as reversed,
         coalesce(sum(d.entries) filter (where d.movement = 'redeemed'), 0)::bigint as redemptions,
         - coalesce(sum(d.amount) filter (where d.movement = 'redeemed'), 0) as redeemed,
         coalesce(sum(d.amount) filter (where d.movement = 'returned'), 0) as returned
     from day_flow d
-    where d.movement in ('earned', 'reversed', 'redeemed', 'returned')
+    where d.movement in ('earned', 'imported', 'reversed', 'redeemed', 'returned')
     group by d.program_id, 2, d.source
 ) c
 join program p on p.program_id = c.program_id;
@@ -19,10 +20,11 @@ join program p on p.program_id = c.program_id;
 comment on view channel_by_month is 'Points earned and spent by channel and local month';
 comment on column channel_by_month.program is 'Program';
 comment on column channel_by_month.month is 'First day of the local month in which it happened';
-comment on column channel_by_month.source is 'Channel, as given to earn(), redeem() and capture(); null: none was';
+comment on column channel_by_month.source is 'Channel, as given to earn(), import(), redeem() and capture(); null: none was';
 comment on column channel_by_month.earns is 'How many times points were earned';
 comment on column channel_by_month.earned is 'Points earned';
-comment on column channel_by_month.reversed is 'Points taken back in the month of what was earned or imported by the channel';
+comment on column channel_by_month.imported is 'Points taken over from another system';
+comment on column channel_by_month.reversed is 'Points taken back in the month of what was earned or imported by the channel: earned + imported - reversed is what it gave';
 comment on column channel_by_month.redemptions is 'How many times points were redeemed or captured';
 comment on column channel_by_month.redeemed is 'Points redeemed and captured';
 comment on column channel_by_month.returned is 'Points returned in the month of what was spent by the channel';

@@ -50,7 +50,7 @@ select t.account_id, t.program_id, t.earns, t.earned, t.redemptions, t.redeemed,
 from tail t
 where not exists (select from member_summary s where s.account_id = t.account_id);
 
-comment on view member_behaviour is 'What each member with an entry did';
+comment on view member_behaviour is 'What each member with an entry did; reports are made of it';
 comment on column member_behaviour.account_id is 'Account';
 comment on column member_behaviour.program_id is 'Program of the account';
 comment on column member_behaviour.earns is 'How many times the member earned';

@@ -22,7 +22,7 @@ from (
 join generate_series(1, 4) k (fifths) on c.below * 5 < k.fifths * c.members and c.upto * 5 >= k.fifths * c.members
 group by c.program_id;
 
-comment on view rfm_cut is 'Cut points between the fifths of a program''s members that have earned';
+comment on view rfm_cut is 'Cut points between the fifths of a program''s members that have earned; reports are made of it';
 comment on column rfm_cut.program_id is 'Program';
 comment on column rfm_cut.recency is 'Of member_behaviour.last_active_on: four days; who was last active after n of them scores n + 1';
 comment on column rfm_cut.frequency is 'Of member_behaviour.earns: four numbers; who earned more often than n of them scores n + 1';
@@ -59,7 +59,7 @@ from (
     ) s
 ) s;
 
-comment on view rfm_score is 'Scores of each account that has earned, and the segment that they make';
+comment on view rfm_score is 'Scores of each account that has earned, and the segment that they make; reports are made of it';
 comment on column rfm_score.program_id is 'Program';
 comment on column rfm_score.account_id is 'Account';
 comment on column rfm_score.last_active_on is 'Local day of the latest earn, redemption or capture';

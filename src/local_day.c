@@ -1,6 +1,6 @@
 /*
  * local_day.c
- *		Local days and months, for sums over the whole journal.
+ *		Local days and months, for sums over the whole journal, and where days begin.
  *
  * What timezone() and casts would do in three steps, with the zone looked up
  * each time, is done in one: a summary reckons several days for each entry.
@@ -27,6 +27,7 @@ PG_FUNCTION_INFO_V1(local_day);
 PG_FUNCTION_INFO_V1(day_until);
 PG_FUNCTION_INFO_V1(local_month);
 PG_FUNCTION_INFO_V1(month_until);
+PG_FUNCTION_INFO_V1(day_begin);
 
 static pg_tz *
 zone_of_call(FunctionCallInfo fcinfo, text *name)
@@ -104,4 +105,26 @@ Datum
 month_until(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_DATEADT(date_of_call(fcinfo, true, true));
+}
+
+/*
+ * day_begin(day, time_zone): where the one before ends, by the clock that ends
+ * those of expiry; infinity of infinity.
+ */
+Datum
+day_begin(PG_FUNCTION_ARGS)
+{
+	DateADT		day = PG_GETARG_DATEADT(0);
+	TimestampTz result;
+
+	if (DATE_IS_NOBEGIN(day))
+		TIMESTAMP_NOBEGIN(result);
+	else if (DATE_IS_NOEND(day))
+		TIMESTAMP_NOEND(result);
+	else if (!jifen_day_end((int64) day + POSTGRES_EPOCH_JDATE - 1,
+							zone_of_call(fcinfo, PG_GETARG_TEXT_PP(1)), &result))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("timestamp out of range")));
+	PG_RETURN_TIMESTAMPTZ(result);
 }

@@ -244,7 +244,7 @@ as $$
             format('call jifen.run_expiry(%L, as_of => %L)', 'retail', day::timestamp at time zone 'Europe/London')
         end,
         case when extract(day from day) = 1 then
-            format('select from jifen.close_period(%L, %L)', 'retail', day::timestamp at time zone 'Europe/London')
+            format('select from jifen.close_period(%L, %L)', 'retail', jifen.day_begin(day, 'Europe/London'))
         end,
         case when extract(day from day) = 1 then 'call jifen.run_summary()' end,
         format('select %L, *, (select sum(points) from jifen.job_run) from replay.post_day(%L)', day, day)

@@ -1,5 +1,6 @@
 """affairs.py: jobs, notices, accounts and programs at random, and operations with something wrong in them."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import literals
@@ -73,17 +74,22 @@ class Affairs:
     def _close(self, code):
         """Books closed, mostly once what is due before then is booked; or opened again."""
         r = self.random
-        closed = self.world.ledger.programs[code].closed_until
+        scheme = self.world.ledger.programs[code]
+        closed = scheme.closed_until
         if closed is not None and r.random() < 0.25:
-            until = r.choice([None, closed, closed - r.randrange(100 * DAY), closed - 30 * DAY])
+            until = r.choice([None, closed, closed - r.randrange(100 * DAY), self._day_begin(scheme, closed - 30 * DAY)])
             return [('call', [self._make('reopen_period', code, {
                 'until': until, 'reason': r.choice(['an error', 'an error', ''])})])]
-        until = r.choice([self.clock, self.clock - r.randrange(60 * DAY), self.clock - r.randrange(10 * DAY),
+        until = r.choice([*(self._day_begin(scheme, self.clock - r.randrange(days * DAY)) for days in (1, 10, 60)),
                           midnight_after(local_day(self.clock - 30 * DAY, 'UTC'), 'UTC'), self.world.now + DAY, None])
         steps = [('call', [self._make('close_period', code, {'until': until, 'reason': 'end of month'})])]
         if r.random() < 0.8:
             steps = [('call', [self._make('expire_batch', code, {'as_of': self.clock}, jobs_only=True)])] + steps
         return steps
+
+    @staticmethod
+    def _day_begin(scheme, at):
+        return midnight_after(local_day(at, scheme.time_zone) - timedelta(days=1), scheme.time_zone)
 
     def _joined(self):
         """Mostly before the history, now and then in it or on a leap day."""

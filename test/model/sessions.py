@@ -159,7 +159,7 @@ class Bookkeeper(threading.Thread):
                         cursor.execute('call jifen.run_summary()')
                         self.summaries += 1
                     elif r.random() < 0.7:
-                        cursor.execute("select changed_at::text, closed_until::text from jifen.close_period(%s, now() - %s * interval '1 day')",
+                        cursor.execute("select changed_at::text, closed_until::text from jifen.close_period(%s, jifen.day_begin(now()::date - %s, 'UTC'))",
                                        (PROGRAM, r.choice([1, 30, 100])))
                         self.closings += cursor.fetchall()
                     else:

@@ -32,6 +32,7 @@ class Verbs(Booking):
 
     def alter_program(self, now, program, unset=(), **settings):
         found = self._program(program)
+        time_zone = found.time_zone
         for name in unset:
             self._set(found, name, None)
         if settings.get('overdraft', found.overdraft) != 'debt' and 'overdraft_limit' not in settings:
@@ -39,7 +40,10 @@ class Verbs(Booking):
         for name, value in settings.items():
             if value is not None:
                 self._set(found, name, value)
-        return self._check_rules(found)
+        self._check_rules(found)
+        if found.closed_until is not None and found.time_zone != time_zone:
+            raise Refused('55000')
+        return found
 
     def create_tier(self, now, program, code, threshold, name=None):
         self.put(self._program(program).tiers, code, (threshold, name))

@@ -4,7 +4,7 @@ set local search_path = jifen, public;
 set local timezone = 'UTC';
 -- What they are compared with is reckoned in long ways, which take longer to compile than to run.
 set local jit = off;
-select plan(37);
+select plan(38);
 \ir books.psql
 
 -- ---------- examples that can be reckoned by hand ----------
@@ -27,11 +27,21 @@ begin
     perform adjust('tea', 'cat', 1, 'goodwill', event_at => '2024-01-02');
 end
 $$;
-select is(pg_temp.told($$select month, source, earns, earned, reversed, redemptions, redeemed, returned
+select is(pg_temp.told($$select month, source, earns, earned, imported, reversed, redemptions, redeemed, returned
         from channel_by_month where program = 'tea' order by month, source$$),
-    array['(2024-01-01,app,1,100,0,0,0,0)', '(2024-02-01,app,1,250,0,0,0,0)', '(2024-02-01,shop,1,50,0,0,0,0)', '(2024-02-01,,0,0,0,1,30,0)',
-        '(2024-03-01,app,0,0,50,0,0,0)', '(2024-03-01,,0,0,0,1,15,10)'],
+    array['(2024-01-01,app,1,100,0,0,0,0,0)', '(2024-02-01,app,1,250,0,0,0,0,0)', '(2024-02-01,shop,1,50,0,0,0,0,0)', '(2024-02-01,,0,0,0,0,1,30,0)',
+        '(2024-03-01,app,0,0,0,50,0,0,0)', '(2024-03-01,,0,0,0,0,1,15,10)'],
     'channels: of local months; what is undone is of the channel that it came by');
+do $$
+begin
+    perform create_program('taken', auto_open => true);
+    perform import('taken', 'ann', 80, source => 'till', event_at => '2024-01-01'), import('taken', 'ann', 20, event_at => '2024-01-01'),
+        earn('taken', 'ann', 10, source => 'till', event_at => '2024-02-01');
+    perform reverse('taken', 'ann', 1, 30, event_at => '2024-02-02'), reverse('taken', 'ann', 3, 4, event_at => '2024-02-03');
+end
+$$;
+select is(pg_temp.told($$select month, source, earns, earned, imported, reversed from channel_by_month where program = 'taken' order by month, source$$),
+    array['(2024-01-01,till,0,0,80,0)', '(2024-01-01,,0,0,20,0)', '(2024-02-01,till,1,10,0,34)'], 'what is imported is beside what is earned, as what is reversed is of both');
 select is(pg_temp.told($$select month, earned, redeemed, round(rate, 4), earned_so_far, redeemed_so_far, round(rate_so_far, 4)
         from redemption_rate_by_month where program = 'tea' order by month$$),
     array['(2024-01-01,100,0,0.0000,100,0,0.0000)', '(2024-02-01,300,30,0.1000,400,30,0.0750)', '(2024-03-01,-50,5,-0.1000,350,35,0.1000)'],
@@ -146,23 +156,24 @@ left join entry o on o.account_id = e.account_id and o.seq = e.reverses_seq;
 -- What each view should say; named as the view.
 create temp view want_channel_by_month as
 select program::text, month, source, count(*) filter (where kind = 'earn') as earns, coalesce(sum(amount) filter (where kind = 'earn'), 0) as earned,
+    coalesce(sum(amount) filter (where kind = 'import'), 0) as imported,
     - coalesce(sum(amount) filter (where undone in ('earn', 'import')), 0) as reversed,
     count(*) filter (where kind in ('redeem', 'capture')) as redemptions, - coalesce(sum(amount) filter (where kind in ('redeem', 'capture')), 0) as redeemed,
     coalesce(sum(amount) filter (where undone in ('redeem', 'capture')), 0) as returned
 from pg_temp.happened
-where kind in ('earn', 'redeem', 'capture') or undone in ('earn', 'import', 'redeem', 'capture')
+where kind in ('earn', 'import', 'redeem', 'capture') or undone in ('earn', 'import', 'redeem', 'capture')
 group by 1, 2, 3;
 create temp view want_redemption_rate_by_month as
 select program, month, earned, redeemed, redeemed / nullif(earned, 0) as rate, earned_so_far, redeemed_so_far, redeemed_so_far / nullif(earned_so_far, 0) as rate_so_far
 from (
     select m.program::text, m.month,
-        coalesce((select sum(amount) from pg_temp.happened h where h.program = m.program and h.month = m.month and (kind = 'earn' or undone = 'earn')), 0) as earned,
+        coalesce((select sum(amount) from pg_temp.happened h where h.program = m.program and h.month = m.month and (kind in ('earn', 'import') or undone in ('earn', 'import'))), 0) as earned,
         - coalesce((select sum(amount) from pg_temp.happened h where h.program = m.program and h.month = m.month
             and (kind in ('redeem', 'capture') or undone in ('redeem', 'capture'))), 0) as redeemed,
-        coalesce((select sum(amount) from pg_temp.happened h where h.program = m.program and h.month <= m.month and (kind = 'earn' or undone = 'earn')), 0) as earned_so_far,
+        coalesce((select sum(amount) from pg_temp.happened h where h.program = m.program and h.month <= m.month and (kind in ('earn', 'import') or undone in ('earn', 'import'))), 0) as earned_so_far,
         - coalesce((select sum(amount) from pg_temp.happened h where h.program = m.program and h.month <= m.month
             and (kind in ('redeem', 'capture') or undone in ('redeem', 'capture'))), 0) as redeemed_so_far
-    from (select distinct program, month from pg_temp.happened where kind in ('earn', 'redeem', 'capture') or undone in ('earn', 'redeem', 'capture')) m
+    from (select distinct program, month from pg_temp.happened where kind in ('earn', 'import', 'redeem', 'capture') or undone in ('earn', 'import', 'redeem', 'capture')) m
 ) m;
 create temp view want_activity_by_month as
 select program::text, month, count(distinct account_id) filter (where kind in ('earn', 'redeem', 'hold', 'capture', 'transfer_out')) as active,

@@ -37,7 +37,8 @@ select lives_ok(format('select * from jifen.%I', r.name), 'finance reads ' || r.
 select lives_ok($$select jifen.record_redemption_estimate('shop', 0.9)$$, 'and estimates');
 reset role;
 
--- The queries for a BI tool, without psql's own lines.
+-- The queries for a BI tool, without psql's own lines, as the analyst.
+set role points_analyst_of_test;
 \set queries `grep -v '^\\' docs/export/bi.sql`
 select lives_ok(replace(q.query, ':''program''', '''shop'''), 'ready query ' || q.number)
 from regexp_split_to_table(:'queries', ';\s*\n') with ordinality q (query, number) where q.query ~ 'select';
@@ -47,6 +48,36 @@ from regexp_split_to_table(:'queries', ';\s*\n') with ordinality q (query, numbe
 select cmp_ok((select count(*)::integer from regexp_matches(:'collector', 'query: \|\n((?:      [^\n]*(?:\n|$))+)', 'g')), '=', 4,
     'the collector has four queries');
 select lives_ok(q[1], 'query of the collector') from regexp_matches(:'collector', 'query: \|\n((?:      [^\n]*(?:\n|$))+)', 'g') q;
+reset role;
+
+-- Each metric takes its labels and its values from columns of its query, which are there in any state of the summaries.
+create temp table metric as
+select m[1] as name, string_to_array(concat_ws(', ', m[2], m[3]), ', ') as columns,
+    coalesce(m[5], (regexp_match(:'collector', 'query_name: ' || m[4] || '\n    query: \|\n((?:      [^\n]*(?:\n|$))+)'))[1]) as query
+from regexp_matches(:'collector', 'metric_name: (\w+)\n    type: gauge\n    help: [^\n]+\n(?:    key_labels: \[([^]]+)\]\n)?(?:    value_label: \w+\n)?'
+    '    values: \[([^]]+)\]\n(?:    query_ref: (\w+)\n|    query: \|\n((?:      [^\n]*(?:\n|$))+))', 'g') m;
+select is((select count(*) from metric), (select count(*) from regexp_matches(:'collector', 'metric_name', 'g')), 'each metric has its query');
+create function pg_temp.is_told(query text, columns text[]) returns boolean
+language plpgsql as $$
+declare
+    told boolean;
+begin
+    execute format('select bool_and((select bool_and(c is not null) from unnest(array[%s]) c)) from (%s) q',
+        (select string_agg(format('q.%I::text', c), ', ') from unnest(columns) c), query) into told;
+    return told;
+end
+$$;
+select cmp_ok(jifen.start_job_run('expire', null), '>', 0::bigint, 'a job runs');
+select ok(pg_temp.is_told(m.query, m.columns), m.name || ' is told without summaries') from metric m;
+select ok(jifen.advance_summaries(), 'summaries are made');
+select ok(pg_temp.is_told(m.query, m.columns), m.name || ' with them') from metric m;
+
+-- What is no report by program is named on the page.
+\set export `cat docs/export.md`
+select is_empty($$select c.relname from pg_class c
+        where c.relnamespace = 'jifen'::regnamespace and c.relkind = 'v' and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'program')
+            and strpos(current_setting('test.page'), format('`%s`', c.relname)) = 0$$, 'views without a column program are named as such')
+from set_config('test.page', :'export', true);
 
 select * from finish();
 rollback;

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(75);
+select plan(95);
 \ir books.psql
 
 -- Entries with the number of the closing after which they were posted, and when the reports count them.
@@ -136,12 +136,12 @@ begin
     update hold h set until = '2024-03-01' from program p where p.program_id = h.program_id and p.code = 's';
 end
 $$;
-select is(pg_temp.refused($$select close_period('s', '2024-03-01 00:00:00.000001')$$), '55000 overdue holds of the period are not booked as released', 'a hold that was overdue');
+select is(pg_temp.refused($$select close_period('s', '2024-03-02')$$), '55000 overdue holds of the period are not booked as released', 'a hold that was overdue');
 do $$
 declare
     found_hint text;
 begin
-    perform close_period('s', '2024-03-01 00:00:00.000001');
+    perform close_period('s', '2024-03-02');
 exception when others then
     get stacked diagnostics found_hint = pg_exception_hint;
     perform set_config('test.hint', found_hint, true);
@@ -150,12 +150,12 @@ $$;
 select is(current_setting('test.hint'), 'Run first: call run_release(''s'');', 'which the job books that it names');
 select is((select c.change_no from close_period('s', '2024-03-01') c), 1, 'not one that becomes so as the period ends');
 select is((select r.holds from release_batch('s') r), 1::bigint, 'once it is booked');
-select is(pg_temp.refused($$select close_period('s', '2024-04-01 00:00:00.000001')$$), '55000 lapsed points of the period are not booked', 'points that had lapsed');
-select is((select row(r.detail, r.hint)::text from pg_temp.refusal($$select close_period('s', '2024-04-01 00:00:00.000001')$$) r),
-    row('Program "s" has lots that lapsed before 2024-04-01 00:00:00.000001+00.', 'Run first: call run_expiry(''s'');')::text, 'with what to do');
+select is(pg_temp.refused($$select close_period('s', '2024-04-02')$$), '55000 lapsed points of the period are not booked', 'points that had lapsed');
+select is((select row(r.detail, r.hint)::text from pg_temp.refusal($$select close_period('s', '2024-04-02')$$) r),
+    row('Program "s" has lots that lapsed before 2024-04-02 00:00:00+00.', 'Run first: call run_expiry(''s'');')::text, 'with what to do');
 select is((select c.change_no from close_period('s', '2024-04-01') c), 2, 'not those that lapse as it ends');
 select is(expire_member('s', 'ann')::bigint, 100::bigint, 'once they are booked');
-select is(pg_temp.refused($$select close_period('s', '2024-05-11 00:00:00.000001')$$), '55000 lapsed points of the period are not booked', 'points that had lapsed by inactivity');
+select is(pg_temp.refused($$select close_period('s', '2024-05-12')$$), '55000 lapsed points of the period are not booked', 'points that had lapsed by inactivity');
 select is((select c.change_no from close_period('s', '2024-05-11') c), 3, 'not before');
 do $$
 begin
@@ -165,7 +165,7 @@ end
 $$;
 select is((select last_seq from account where account_id = account_id('s', 'bob')), 1::bigint, 'an activity that is late does not come between');
 select is(expire_member('s', 'bob')::bigint, 100::bigint, 'once they are booked');
-select is((select c.change_no from close_period('s', now()) c), 4, 'the books are closed until now');
+select is((select c.change_no from close_period('s', day_begin(now()::date, 'UTC')) c), 4, 'the books are closed until today');
 select is(array(select r.invariant from reconcile('s') r), array[]::text[], 'and all is well');
 
 -- Points that an overdue hold will give back are no lot yet.
@@ -194,6 +194,61 @@ from (values
     (2, $$select close_period('p', now() + interval '1 day')$$, '22023 until has not come yet'),
     (3, $$select close_period('p', null)$$, '22004 until must not be null'),
     (4, $$select close_period('nowhere', '2024-01-01')$$, 'JF002 unknown program "nowhere"')) v (n, statement, refusal) order by n;
+
+-- ---------- whole days of the program's own clock ----------
+
+do $$
+begin
+    perform create_program(code, time_zone => time_zone, auto_open => true) from (values ('cn', 'Asia/Shanghai'), ('br', 'America/Sao_Paulo'), ('lb', 'Asia/Beirut'), ('cu', 'America/Havana')) v (code, time_zone);
+    perform earn('cn', 'ann', 1, event_at => '2024-03-31 15:59:59.999999+00');
+end
+$$;
+select is((select r::text from pg_temp.refusal($$select close_period('cn', '2024-04-01')$$) r),
+    row('22023', 'until is not the beginning of a day', 'In Asia/Shanghai, the time zone of program "cn", it is 2024-04-01 08:00:00.',
+        'Give 2024-03-31 16:00:00+00, when that day begins, or 2024-04-01 16:00:00+00, when the next one does.')::text,
+    'books are not closed in the middle of a day, as midnight of another time zone is');
+select is(pg_temp.changes('cn') || (select closed_until::text from program where code = 'cn'), array[null]::text[], 'and stay open');
+select is(pg_temp.refused(format('select close_period(%L, %L)', code, until)), '22023 until is not the beginning of a day', format('%s: not %s', code, until))
+from (values
+    (1, 'cn', '2024-03-31 15:59:59.999999+00'::timestamptz),
+    (2, 'cn', '2024-03-31 16:00:00.000001+00'),
+    (3, 'br', '2017-10-15 02:00+00'),
+    (4, 'br', '2018-02-18 02:00+00'),
+    (5, 'cu', '2015-11-01 05:00+00')) v (n, code, until) order by n;
+select is(array(select format('%s %s', code, (close_period(code, until)).closed_until at time zone time_zone)
+        from (values (1, 'cn', '2024-03-31 16:00+00'::timestamptz), (2, 'br', '2017-10-15 03:00+00'), (3, 'br', '2018-02-18 03:00+00'), (4, 'lb', '2022-03-26 22:00+00'), (5, 'cu', '2015-11-01 04:00+00'))
+            v (n, code, until) join program using (code) order by n),
+    array['cn 2024-04-01 00:00:00', 'br 2017-10-15 01:00:00', 'br 2018-02-18 00:00:00', 'lb 2022-03-27 01:00:00', 'cu 2015-11-01 00:00:00'],
+    'but as one begins: at its first midnight, or where the clocks skip that, after it');
+select is(pg_temp.refused($$select earn('cn', 'ann', 1, event_at => '2024-03-31 15:59:59.999999+00')$$), 'JF008 period is closed', 'until then');
+select is((select r::text from pg_temp.refusal($$select reopen_period('cn', '2024-02-29 23:59:59', 'a till came late')$$) r),
+    row('22023', 'until is not the beginning of a day', 'In Asia/Shanghai, the time zone of program "cn", it is 2024-03-01 07:59:59.',
+        'Give 2024-02-29 16:00:00+00, when that day begins, or 2024-03-01 16:00:00+00, when the next one does.')::text,
+    'nor are they opened in the middle of one');
+select is(pg_temp.changes('cn'), array['1 2024-03-31'], 'and stay closed');
+select is((reopen_period('cn', '2024-02-29 16:00+00', 'a till came late')).closed_until, '2024-02-29 16:00+00', 'but as one begins');
+
+-- ---------- what closed books are kept by ----------
+
+do $$
+begin
+    perform create_program('kept', time_zone => 'Asia/Shanghai', currency => 'CNY', point_value => 0.01, auto_open => true);
+    perform earn('kept', 'ann', 100, event_at => '2024-01-10');
+    perform close_period('kept', '2024-02-01 00:00+08');
+end
+$$;
+create temp table kept as select p.* from program p where p.code = 'kept';
+select is((select r::text from pg_temp.refusal(statement) r),
+    row('55000', 'another time_zone or currency would change closed books', 'The books of program "kept" are closed until 2024-01-31 16:00:00+00.',
+        'Open all of them first, with reopen_period().')::text, statement)
+from unnest(array[$$select alter_program('kept', name => 'Other', time_zone => 'Asia/Tokyo')$$, $$select alter_program('kept', currency => 'JPY')$$,
+    $$select alter_program('kept', unset => '{currency,point_value}')$$]) statement;
+select is((select p::text from program p where p.code = 'kept'), (select k::text from kept k), 'nothing is changed');
+select is((select row(p.name, p.time_zone, p.currency)::text from alter_program('kept', name => 'Kept', time_zone => 'Asia/Shanghai', currency => 'CNY') p), '(Kept,Asia/Shanghai,CNY)',
+    'the same ones, and other rules, are taken');
+select is((reopen_period('kept', null, 'another clock')).change_no, 2, 'others are once all books are open:');
+select is((select row(p.time_zone, p.currency)::text from alter_program('kept', time_zone => 'Asia/Tokyo', currency => 'JPY') p), '(Asia/Tokyo,JPY)', 'a clock and a currency');
+select is((close_period('kept', '2024-02-01 00:00+09')).closed_until, '2024-02-01 00:00+09', 'which end with a day there');
 
 -- ---------- opened again ----------
 

@@ -46,9 +46,9 @@ select is_empty($$select oid::regprocedure from member_function where public_may
 select is_empty($$select oid::regprocedure from member_function where public_may
         and not (array['point_amount', 'expiry_policy']::regtype[] && (proargtypes::oid[]::regtype[] || prorettype::regtype)
             or proname in ('point_amount_accumulate', 'point_amount_accumulate_inverse', 'point_amount_sum_final', 'activity_at',
-                'chain_ladder', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'local_day', 'local_month', 'day_until', 'month_until', 'months_between', 'expected_redeemed',
+                'chain_ladder', 'movement', 'lot_expires', 'lot_expires_month', 'pending_until_day', 'local_day', 'local_month', 'day_until', 'month_until', 'day_begin', 'months_between', 'expected_redeemed',
                 'earned_consideration'))$$,
-    'and belongs to the two types, or to a view');
+    'and belongs to the two types, to a view, or to the calendar');
 select is_empty($$select f.oid::regprocedure from member_function f
         where not f.public_may and not f.prosecdef and exists (select from pg_depend d
             join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid

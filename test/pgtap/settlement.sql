@@ -151,7 +151,7 @@ begin
             end if;
             if n % 500 = 400 then
                 perform expire_batch();
-                perform close_period(program, ('2023-0' || 2 + n / 250 || '-01')::timestamptz);
+                perform close_period(program, day_begin(('2023-0' || 2 + n / 250 || '-01')::date, p.time_zone)) from program p where p.code = program;
             end if;
         exception when sqlstate 'JF001' or sqlstate 'JF003' or sqlstate 'JF006' or sqlstate '22023' or sqlstate 'JF009' then
         end;

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(80);
+select plan(85);
 \ir books.psql
 \ir footing.psql
 \ir liability_history.psql
@@ -29,6 +29,16 @@ select is((select array_agg(local_day('2024-03-09 16:30+00', zone)) from unnest(
     array['2024-03-09', '2024-03-10', '2024-03-09', '2024-03-09', '2024-03-10']::date[], 'whatever zone the row before was of');
 select throws_ok(format('select %s(now(), %L)', f, 'Mars/Olympus'), '22023', null, f || '() of an unknown zone')
 from unnest(array['local_day', 'day_until', 'local_month', 'month_until']) f;
+select is_empty($$select zone, day from (select distinct zone, local_day(at, zone) as day from clocked) d
+        where not (day_until(day_begin(day, zone), zone) < day and local_day(day_begin(day, zone), zone) = day) and not (zone, day) = ('Pacific/Apia', '2011-12-30')$$,
+    'a day begins at its first instant, the one before ends then');
+select is(array(select day_begin(day, zone) from (values (1, date '2017-10-15', 'America/Sao_Paulo'), (2, '2022-03-27', 'Asia/Beirut'), (3, '2018-02-18', 'America/Sao_Paulo'),
+        (4, '2015-11-01', 'America/Havana'), (5, '2011-12-31', 'Pacific/Apia'), (6, '2024-04-01', 'Asia/Shanghai')) v (n, day, zone) order by n),
+    array['2017-10-15 03:00+00', '2022-03-26 22:00+00', '2018-02-18 03:00+00', '2015-11-01 04:00+00', '2011-12-30 10:00+00', '2024-03-31 16:00+00']::timestamptz[],
+    'also where midnight is skipped, comes twice, or a whole day is missing');
+select is(array[day_begin('infinity', 'UTC'), day_begin('-infinity', 'UTC')], array['infinity', '-infinity']::timestamptz[], 'infinity is its own');
+select throws_ok($$select day_begin('2024-04-01', 'Mars/Olympus')$$, '22023', null, 'no day of an unknown zone');
+select throws_ok($$select day_begin('5874897-12-31', 'UTC')$$, '22008', 'timestamp out of range', 'nor one of no timestamp');
 
 -- ---------- what moved ----------
 

@@ -824,22 +824,27 @@ begin
     update hold h set until = '2024-03-20' from program p where p.program_id = h.program_id and p.code = 'books';
 end
 $$;
-select pg_temp.outcomes($$close_period('books', '2024-03-20 00:00:00.000001')$$, $$close_period('books', '2024-03-20')$$);
+select pg_temp.outcomes($$close_period('books', '2024-03-21')$$, $$close_period('books', '2024-03-20')$$);
 update hold set until = '2999-01-01' where program_id = program_id('books');
 select pg_temp.outcomes(
-    $$close_period('books', '2024-04-01 00:00:00.000001')$$,
+    $$close_period('books', '2024-04-02')$$,
     $$close_period('books', '2024-04-01')$$,
     $$close_period('books', '2998-01-01')$$,
     $$close_period('books', 'infinity')$$,
     $$close_period('books', '-infinity')$$,
+    $$close_period('books', '2024-03-01 08:00')$$,
     $$reopen_period('books', '2024-01-01', 'why')$$,
     $$reopen_period('books', null, '')$$);
 select change_no from close_period('books', '2024-04-01');
 select pg_temp.outcomes(
+    $$alter_program('books', time_zone => 'Asia/Shanghai')$$,
+    $$alter_program('books', currency => 'CNY')$$,
+    $$alter_program('books', time_zone => 'UTC', name => 'Books', late_postings => 'book')$$,
     $$close_period('books', '2024-04-01')$$,
     $$close_period('books', '2024-03-01')$$,
     $$reopen_period('books', '2024-04-01', 'why')$$,
     $$reopen_period('books', 'infinity', 'why')$$,
+    $$reopen_period('books', '2024-02-29 23:59:59.999999', 'why')$$,
     $$reopen_period('books', '2024-03-01', 'why')$$,
     $$reopen_period('books', null, 'why')$$);
 select pg_temp.common_outcomes(array[

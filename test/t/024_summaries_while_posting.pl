@@ -102,11 +102,11 @@ call jifen.run_summary();
 \sleep :wait ms
 SQL
 	close => <<'SQL',
-\set s random(1, 20)
+\set d random(0, 20)
 \set wait random(50, 200)
 \sleep :wait ms
 select jifen.reopen_period('shop', null, 'an error') from jifen.program where code = 'shop' and closed_until is not null;
-select jifen.close_period('shop', now() - :s * interval '1 second');
+select jifen.close_period('shop', jifen.day_begin(jifen.local_day(now(), 'Asia/Shanghai') - :d, 'Asia/Shanghai'));
 SQL
 	read => <<'SQL',
 insert into found select what || ' ' || found from difference;
