@@ -25,7 +25,8 @@ comment on column settlement_summary.is_sold is 'Whether consideration was alloc
 comment on column settlement_summary.amount is 'Change of balances in points';
 
 -- The sums behind the facts: plain SQL without settings, which the planner puts
--- in place of the call.
+-- in place of the call. Kinds say nothing that movements do not, but before
+-- anything is looked up for an entry.
 create function settlement_sums(since timestamptz, until timestamptz)
 returns setof settlement_summary
 language sql stable parallel safe
@@ -41,6 +42,7 @@ begin atomic
             offset 0
         ) o on true
         where b.posted_at >= coalesce(settlement_sums.since, '-infinity') and b.posted_at < coalesce(settlement_sums.until, 'infinity')
+            and b.kind in ('earn', 'import', 'adjust', 'reverse')
             and b.funder is not null and b.movement in ('earned', 'imported', 'reversed', 'adjusted')
         union all
         select c.program_id, 'partner', c.partner, c.movement, c.reported_on,
@@ -52,6 +54,7 @@ begin atomic
             offset 0
         ) o on true
         where c.posted_at >= coalesce(settlement_sums.since, '-infinity') and c.posted_at < coalesce(settlement_sums.until, 'infinity')
+            and c.kind in ('redeem', 'capture', 'reverse')
             and c.partner is not null and c.movement in ('redeemed', 'returned')
     ) s
     group by 1, 2, 3, 4, 5, 6, 7;
@@ -266,7 +269,7 @@ end
 $$;
 
 comment on function settled_points(text, text) is
-    'Points that funders pay for and partners are paid for, by the first day of the period, day or month, in which they count and by the agreement at whose terms: all of them, those that are priced, or prepaid ones; sold: those of points to which consideration was allocated, taken_over: those of imports among them. Run by views, with the right of who reads them. Locks nothing';
+    'Points that funders pay for and partners are paid for, by the day or by the first day of the month in which they count, and by the agreement at whose price. period: day or month; scope: all, priced for those of which there is an agreement, or prepaid for those of budgets; sold: those of points to which consideration was allocated, taken_over: those of imports among them. Run by views, with the right of who reads them. Locks nothing';
 
 revoke all on function settled_points(text, text) from public;
 
@@ -375,8 +378,6 @@ comment on column prepaid_budget.exhausted_on is 'Local day since whose end ther
 comment on column prepaid_budget.used_per_day is 'What was used in the last 30 local days, today included, a day';
 comment on column prepaid_budget.lasts_until is 'Local day on which it is used up at that pace; null: it is, or does not come up within a century';
 
--- Priced by the terms that hold in a month, not day by day, for it has few of
--- them.
 create view settlement_by_month as
 select p.code as program, m.kind, m.party, m.month, m.issued, m.reversed, m.adjusted, m.redeemed, m.returned, m.expired, m.reinstated,
     m.points, m.unpriced, m.amount, m.commission, m.net, m.currency,
