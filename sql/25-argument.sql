@@ -41,6 +41,24 @@ $$;
 comment on function require_reason(text, text) is
     'Raises 22004 for a reason that is null and 22023 for one that is empty, with that hint';
 
+-- As jifen_check_identifier() in C.
+create function check_identifier(value text, name text) returns void
+language plpgsql immutable parallel safe
+set search_path = jifen, pg_temp
+as $$
+begin
+    if length(value) not between 1 and 256 then
+        raise exception using errcode = 'invalid_parameter_value',
+            message = case length(value) when 0 then name || ' must not be empty' else name || ' is too long' end,
+            detail = format('It has %s characters.', length(value)),
+            hint = 'An identifier has from 1 to 256 characters.';
+    end if;
+end
+$$;
+
+comment on function check_identifier(text, text) is
+    'Raises 22023 for an identifier, the argument of that name, that is empty or longer than 256 characters; null: none is given';
+
 create function require_range(since timestamptz, until timestamptz, names text) returns void
 language plpgsql immutable parallel safe
 set search_path = jifen, pg_temp
@@ -60,5 +78,6 @@ comment on function require_range(timestamptz, timestamptz, text) is
 
 revoke all on function actor() from public;
 revoke all on function require_reason(text, text) from public;
+revoke all on function check_identifier(text, text) from public;
 revoke all on function require_range(timestamptz, timestamptz, text) from public;
 revoke all on function require_writable(text) from public;

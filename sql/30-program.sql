@@ -96,12 +96,7 @@ language plpgsql stable parallel safe
 set search_path = jifen, pg_temp
 as $$
 begin
-    if length(program.code) not between 1 and 256 then
-        raise exception using errcode = 'invalid_parameter_value',
-            message = case length(program.code) when 0 then 'code must not be empty' else 'code is too long' end,
-            detail = format('It has %s characters.', length(program.code)),
-            hint = 'An identifier has from 1 to 256 characters.';
-    end if;
+    perform jifen.check_identifier(program.code, 'code');
     if program.currency !~ '^[A-Z]{3}$' then
         raise exception using errcode = 'invalid_parameter_value',
             message = format('invalid currency "%s"', program.currency),
@@ -257,6 +252,23 @@ as 'MODULE_PATHNAME';
 comment on function program_id(text) is
     'Number of the program, for joins with the tables. Raises JF002, 22004, 22023. Locks nothing';
 
+-- Who holds the row numbers what is recorded for the program; its rules do not
+-- change and no period is closed meanwhile.
+create function lock_program(program text) returns program
+language plpgsql volatile parallel unsafe
+set search_path = jifen, pg_temp
+as $$
+declare
+    own jifen.program;
+begin
+    select p.* into own from jifen.program p where p.program_id = jifen.program_id(lock_program.program) for no key update;
+    return own;
+end
+$$;
+
+comment on function lock_program(text) is
+    'Locks the program''s row until the end of the transaction and returns it; postings do not wait. Raises JF002, 22004, 22023';
+
 create function alter_program(
     program text,
     name text default null,
@@ -282,8 +294,7 @@ declare
     before jifen.program;
 begin
     perform jifen.require_writable('alter_program()');
-    select p.* into altered from jifen.program p
-    where p.program_id = jifen.program_id(alter_program.program) for no key update;
+    altered := jifen.lock_program(alter_program.program);
     before := altered;
     altered.name := coalesce(name, altered.name);
     altered.time_zone := coalesce(time_zone, altered.time_zone);
@@ -360,6 +371,7 @@ comment on function alter_program(text, text, text, expiry_policy, text, numeric
     'Changes the rules that new credits follow and returns the program; null leaves a rule as it is, and unset names those of currency, point_value, overdraft_limit, return_grace and notice_days that shall be null. Existing lots keep the rules that they were credited under. Raises JF002 if unknown, 55000 for another time_zone or currency while books are closed, else as create_program(). Another time_zone drops the summaries, for the next run_summary() to make anew. Locks the program''s row against other changes of it; postings do not wait';
 
 revoke all on function program_id(text) from public;
+revoke all on function lock_program(text) from public;
 revoke all on function check_program(program) from public;
 revoke all on function record_expiry_rule(program) from public;
 revoke all on function create_program(text, text, text, expiry_policy, text, numeric, boolean, interval, text, point_amount, expiry_policy, text[], integer, text) from public;

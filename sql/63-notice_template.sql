@@ -106,12 +106,7 @@ begin
             detail = 'A template is in one language.',
             hint = 'Name it as you like, such as zh or en.';
     end if;
-    if length(set_notice_template.language) not between 1 and 256 then
-        raise exception using errcode = 'invalid_parameter_value',
-            message = case length(set_notice_template.language) when 0 then 'language must not be empty' else 'language is too long' end,
-            detail = format('It has %s characters.', length(set_notice_template.language)),
-            hint = 'An identifier has from 1 to 256 characters.';
-    end if;
+    perform jifen.check_identifier(set_notice_template.language, 'language');
     if set_notice_template.template is null then
         delete from jifen.notice_template t
         where t.program_id = own_program and t.language = set_notice_template.language

@@ -39,12 +39,7 @@ begin
             detail = 'members and each of them, channel, window_days and sent_at need values.',
             hint = 'Leave out sent_at for now, and until for the end of the window.';
     end if;
-    if length(record_notices.channel) not between 1 and 256 then
-        raise exception using errcode = 'invalid_parameter_value',
-            message = case length(record_notices.channel) when 0 then 'channel must not be empty' else 'channel is too long' end,
-            detail = format('It has %s characters.', length(record_notices.channel)),
-            hint = 'An identifier has from 1 to 256 characters.';
-    end if;
+    perform jifen.check_identifier(record_notices.channel, 'channel');
     if cardinality(record_notices.messages) <> cardinality(record_notices.members) then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'messages are not as many as members',

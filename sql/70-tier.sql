@@ -40,12 +40,7 @@ begin
             detail = 'code and threshold need values.',
             hint = 'Only name may be null; the tier is then named by its code.';
     end if;
-    if length(code) not between 1 and 256 then
-        raise exception using errcode = 'invalid_parameter_value',
-            message = case length(code) when 0 then 'code must not be empty' else 'code is too long' end,
-            detail = format('It has %s characters.', length(code)),
-            hint = 'An identifier has from 1 to 256 characters.';
-    end if;
+    perform jifen.check_identifier(code, 'code');
     if threshold < 0 then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'threshold must not be negative',

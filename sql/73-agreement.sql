@@ -115,23 +115,6 @@ comment on column agreement_term.role is 'Of a partner: principal or agent, as w
 comment on column agreement_term.is_prepaid is 'Of a funder: whether it is taken from a budget paid in advance';
 comment on column agreement_term.currency is 'Currency of price, ISO 4217';
 
--- The program's row, locked: who holds it numbers agreements and payments, and
--- no period is closed meanwhile.
-create function lock_agreements(program text) returns program
-language plpgsql volatile parallel unsafe
-set search_path = jifen, pg_temp
-as $$
-declare
-    own jifen.program;
-begin
-    select p.* into own from jifen.program p where p.program_id = jifen.program_id(lock_agreements.program) for no key update;
-    return own;
-end
-$$;
-
-comment on function lock_agreements(text) is
-    'Locks the program''s row against other agreements, payments and closings of a period until the end of the transaction and returns it. Raises JF002, 22004, 22023';
-
 create function require_open_day(own program, day date, command text) returns void
 language plpgsql stable parallel safe
 set search_path = jifen, pg_temp
@@ -186,7 +169,7 @@ begin
             detail = 'kind, party, price, commission_rate and is_prepaid need values.',
             hint = 'end_agreement() records that there is no agreement any more.';
     end if;
-    own := jifen.lock_agreements(set_agreement.program);
+    own := jifen.lock_program(set_agreement.program);
     own_from := coalesce(set_agreement.valid_from, (now() at time zone own.time_zone)::date);
     perform jifen.check_party(set_agreement.kind, set_agreement.party);
     perform jifen.require_open_day(own, own_from, 'set_agreement()');
@@ -276,7 +259,7 @@ begin
             detail = 'kind, party and ends_on need values.',
             hint = 'Only reason may be null.';
     end if;
-    own := jifen.lock_agreements(end_agreement.program);
+    own := jifen.lock_program(end_agreement.program);
     perform jifen.check_party(end_agreement.kind, end_agreement.party);
     perform jifen.require_open_day(own, end_agreement.ends_on, 'end_agreement()');
     perform from jifen.agreement_term t
@@ -327,7 +310,7 @@ begin
             detail = 'party and amount need values.',
             hint = 'Only paid_on, reference and idempotency_key may be null.';
     end if;
-    own := jifen.lock_agreements(record_prepayment.program);
+    own := jifen.lock_program(record_prepayment.program);
     perform jifen.check_party('funder', record_prepayment.party);
     if not (record_prepayment.amount <> 0 and record_prepayment.amount > '-Infinity' and record_prepayment.amount < 'Infinity') then
         raise exception using errcode = 'invalid_parameter_value',
@@ -335,13 +318,7 @@ begin
             detail = format('It is %s.', record_prepayment.amount),
             hint = 'Give the money paid in, or below zero what was paid back.';
     end if;
-    if length(record_prepayment.idempotency_key) not between 1 and 256 then
-        raise exception using errcode = 'invalid_parameter_value',
-            message = case length(record_prepayment.idempotency_key) when 0 then 'idempotency_key must not be empty'
-                else 'idempotency_key is too long' end,
-            detail = format('It has %s characters.', length(record_prepayment.idempotency_key)),
-            hint = 'An identifier has from 1 to 256 characters.';
-    end if;
+    perform jifen.check_identifier(record_prepayment.idempotency_key, 'idempotency_key');
     select * into recorded from jifen.prepayment p
     where p.program_id = own.program_id and p.party = record_prepayment.party and p.idempotency_key = record_prepayment.idempotency_key;
     if found then
@@ -389,12 +366,7 @@ begin
             detail = 'A party pays for points that are issued, or is paid for points that are redeemed.',
             hint = 'Use funder or partner.';
     end if;
-    if length(party) not between 1 and 256 then
-        raise exception using errcode = 'invalid_parameter_value',
-            message = case length(party) when 0 then 'party must not be empty' else 'party is too long' end,
-            detail = format('It has %s characters.', length(party)),
-            hint = 'An identifier has from 1 to 256 characters.';
-    end if;
+    perform jifen.check_identifier(party, 'party');
 end
 $$;
 
@@ -424,7 +396,6 @@ $$;
 comment on function next_agreement_no(integer, text, text) is
     'Number of the party''s next agreement; the program''s row must be locked';
 
-revoke all on function lock_agreements(text) from public;
 revoke all on function require_open_day(program, date, text) from public;
 revoke all on function set_agreement(text, text, text, numeric, date, date, numeric, text, boolean, text, text) from public;
 revoke all on function end_agreement(text, text, text, date, text) from public;

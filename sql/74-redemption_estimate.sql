@@ -152,9 +152,7 @@ begin
             detail = 'rate and issued_years need values.',
             hint = 'Leave issued_years out for the points of all years.';
     end if;
-    -- Estimates are numbered under this lock, and no period is closed meanwhile.
-    select p.* into own from jifen.program p
-    where p.program_id = jifen.program_id(record_redemption_estimate.program) for no key update;
+    own := jifen.lock_program(record_redemption_estimate.program);
     if not (record_redemption_estimate.rate > 0 and record_redemption_estimate.rate <= 1) then
         raise exception using errcode = 'invalid_parameter_value',
             message = 'rate must be more than 0 and at most 1',

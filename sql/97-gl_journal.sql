@@ -35,12 +35,7 @@ begin
             detail = 'They say which account takes what.',
             hint = 'Only name may be null.';
     end if;
-    if length(set_gl_account.code) not between 1 and 256 then
-        raise exception using errcode = 'invalid_parameter_value',
-            message = case length(set_gl_account.code) when 0 then 'code must not be empty' else 'code is too long' end,
-            detail = format('It has %s characters.', length(set_gl_account.code)),
-            hint = 'An identifier has from 1 to 256 characters.';
-    end if;
+    perform jifen.check_identifier(set_gl_account.code, 'code');
     begin
         insert into jifen.gl_account as g (program_id, role, code, name)
         values (jifen.program_id(set_gl_account.program), set_gl_account.role, set_gl_account.code, set_gl_account.name)

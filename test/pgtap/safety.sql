@@ -25,12 +25,12 @@ select bag_eq($$select proname::text from member_function where provolatile = 'v
         'run_extension', 'extend_batch', 'carry_out', 'set_notice_template', 'record_notice', 'record_notices', 'lock_periods', 'change_period', 'close_period', 'reopen_period',
         'announce_summary', 'advance_summaries', 'drop_summaries', 'run_summary', 'index_new_entries',
         'add_to_flows', 'add_to_settlement', 'add_to_behaviour', 'drop_flows', 'drop_settlement', 'drop_behaviour',
-        'set_agreement', 'end_agreement', 'record_prepayment', 'lock_agreements', 'record_redemption_estimate', 'set_gl_account'],
+        'set_agreement', 'end_agreement', 'record_prepayment', 'lock_program', 'record_redemption_estimate', 'set_gl_account'],
     'the functions that write, and no others, are volatile');
 select is_empty($$select oid::regprocedure from member_function where provolatile = 'v' and proparallel <> 'u'$$, 'they are parallel unsafe');
 select bag_eq($$select proname::text from member_function where provolatile = 'v' and not prosecdef$$,
     array['run_batches', 'run_expiry', 'run_release', 'run_extension', 'run_seal', 'run_scheduled', 'schedule_jobs', 'unschedule_jobs', 'refuse_change', 'lock_account',
-        'record_expiry_rule', 'record_point_value', 'extend_batch', 'carry_out', 'lock_periods', 'change_period', 'lock_agreements', 'run_summary'],
+        'record_expiry_rule', 'record_point_value', 'extend_batch', 'carry_out', 'lock_periods', 'change_period', 'lock_program', 'run_summary'],
     'and write as the owner, but for the procedures that commit, the trigger function and pg_cron''s jobs, which are the caller''s, and what only those call that do');
 select is_empty($$select oid::regprocedure from member_function
         where prosecdef and not coalesce('search_path=jifen, pg_temp' = any (proconfig), false)$$,
