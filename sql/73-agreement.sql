@@ -83,12 +83,14 @@ comment on trigger refuse_change on agreement is 'Refuses UPDATE, DELETE and TRU
 comment on trigger refuse_change on prepayment is 'Refuses UPDATE, DELETE and TRUNCATE';
 
 -- A range starts wherever an agreement begins or another one ends, so one
--- agreement holds throughout it.
+-- agreement holds throughout it. OFFSET 0: there are few, and they are looked up
+-- once, not for each row that is priced.
 create view agreement_term as
-select b.program_id, b.kind, b.party, b.valid, a.agreement_no, a.price, a.commission_rate, a.role, a.is_prepaid, a.currency
+select b.program_id, b.kind, b.party, daterange(b.since, b.until) as valid, a.agreement_no, a.price, a.commission_rate, a.role,
+    a.is_prepaid, a.currency, b.since, coalesce(b.until, 'infinity') as until
 from (
-    select b.program_id, b.kind, b.party,
-        daterange(b.day, lead(b.day) over (partition by b.program_id, b.kind, b.party order by b.day)) as valid
+    select b.program_id, b.kind, b.party, b.day as since,
+        lead(b.day) over (partition by b.program_id, b.kind, b.party order by b.day) as until
     from (
         select program_id, kind, party, lower(valid) as day from agreement
         union
@@ -97,11 +99,12 @@ from (
 ) b
 cross join lateral (
     select * from agreement a
-    where a.program_id = b.program_id and a.kind = b.kind and a.party = b.party and a.valid @> lower(b.valid)
+    where a.program_id = b.program_id and a.kind = b.kind and a.party = b.party and a.valid @> b.since
     order by a.agreement_no desc
     limit 1
 ) a
-where a.price is not null;
+where a.price is not null
+offset 0;
 
 comment on view agreement_term is 'The agreement that holds on each day: ranges of days that do not overlap, none where there is no agreement';
 comment on column agreement_term.program_id is 'Program';
@@ -114,6 +117,8 @@ comment on column agreement_term.commission_rate is 'What the issuer charges for
 comment on column agreement_term.role is 'Of a partner: principal or agent, as which the issuer acts';
 comment on column agreement_term.is_prepaid is 'Of a funder: whether it is taken from a budget paid in advance';
 comment on column agreement_term.currency is 'Currency of price, ISO 4217';
+comment on column agreement_term.since is 'The first of these days';
+comment on column agreement_term.until is 'The day after the last of them; infinity: there is no last one';
 
 create function require_open_day(own program, day date, command text) returns void
 language plpgsql stable parallel safe

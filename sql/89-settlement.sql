@@ -206,6 +206,70 @@ comment on column settlement_flow.priced_on is 'Local day whose agreement counts
 comment on column settlement_flow.is_sold is 'Whether consideration was allocated to the points; null: the issuer''s own';
 comment on column settlement_flow.amount is 'Change of balances in points';
 
+-- The sums behind the reports, in one way whatever the caller's settings are: all
+-- of it is read, and hashed. Terms are looked up for what is left.
+create function settled_points(
+    period text,
+    scope text,
+    out program_id integer,
+    out kind text,
+    out party text,
+    out day date,
+    out agreement_no integer,
+    out issued numeric,
+    out reversed numeric,
+    out adjusted numeric,
+    out redeemed numeric,
+    out returned numeric,
+    out points numeric,
+    out sold numeric,
+    out taken_over numeric,
+    out price numeric,
+    out commission_rate numeric,
+    out role text,
+    out is_prepaid boolean,
+    out currency text
+) returns setof record
+language plpgsql stable parallel safe security definer rows 5000
+set search_path = jifen, pg_temp
+set enable_sort = off
+set enable_nestloop = off
+set enable_mergejoin = off
+set work_mem = '64MB'
+set plan_cache_mode = force_custom_plan
+set jit = off
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select s.program_id, s.kind, s.party, s.day, s.agreement_no, s.issued, s.reversed, s.adjusted, s.redeemed, s.returned,
+        s.issued - s.reversed + s.adjusted + s.redeemed - s.returned, s.sold, s.taken_over,
+        a.price, a.commission_rate, a.role, a.is_prepaid, a.currency
+    from (
+        select f.program_id, f.kind, f.party, date_trunc(settled_points.period, f.day::timestamp)::date as day, t.agreement_no,
+            coalesce(sum(f.amount) filter (where f.movement in ('earned', 'imported')), 0) as issued,
+            - coalesce(sum(f.amount) filter (where f.movement = 'reversed'), 0) as reversed,
+            coalesce(sum(f.amount) filter (where f.movement = 'adjusted'), 0) as adjusted,
+            - coalesce(sum(f.amount) filter (where f.movement = 'redeemed'), 0) as redeemed,
+            coalesce(sum(f.amount) filter (where f.movement = 'returned'), 0) as returned,
+            coalesce(sum(case f.kind when 'funder' then f.amount else - f.amount end) filter (where f.is_sold), 0) as sold,
+            coalesce(sum(f.amount) filter (where f.is_sold and f.movement = 'imported'), 0) as taken_over
+        from jifen.settlement_flow f
+        left join jifen.agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party
+            and f.priced_on >= t.since and f.priced_on < t.until
+        where (settled_points.scope = 'all' or f.party is not null and t.agreement_no is not null)
+            and (settled_points.scope <> 'prepaid' or t.is_prepaid)
+        group by f.program_id, f.kind, f.party, date_trunc(settled_points.period, f.day::timestamp)::date, t.agreement_no
+    ) s
+    left join jifen.agreement a on a.program_id = s.program_id and a.kind = s.kind and a.party = s.party and a.agreement_no = s.agreement_no;
+end
+$$;
+
+comment on function settled_points(text, text) is
+    'Points that funders pay for and partners are paid for, by the first day of the period, day or month, in which they count and by the agreement at whose terms: all of them, those that are priced, or prepaid ones; sold: those of points to which consideration was allocated, taken_over: those of imports among them. Run by views, with the right of who reads them. Locks nothing';
+
+revoke all on function settled_points(text, text) from public;
+
 create view settlement_by_day as
 select p.code as program, f.kind, f.party, f.day, f.priced_on, f.issued, f.reversed, f.adjusted, f.redeemed, f.returned, f.points,
     t.agreement_no, t.role, t.is_prepaid, t.price,
@@ -229,7 +293,8 @@ from (
     group by m.day, m.priced_on, m.party, m.kind, m.is_sold, m.program_id
 ) f
 join program p on p.program_id = f.program_id
-left join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on;
+left join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party
+    and f.priced_on >= t.since and f.priced_on < t.until;
 
 comment on view settlement_by_day is 'Points of each funder and each partner by local day, and the money that they come to';
 comment on column settlement_by_day.program is 'Program';
@@ -262,10 +327,8 @@ from (
         select y.program_id, y.party, y.paid_on as day, y.amount as paid_in, 0::numeric as used, y.currency
         from prepayment y
         union all
-        select f.program_id, f.party, f.day, 0, f.amount * t.price * (1 + t.commission_rate), t.currency
-        from settlement_flow f
-        join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
-        where f.kind = 'funder' and f.party is not null and t.is_prepaid
+        select f.program_id, f.party, f.day, 0, f.points * f.price * (1 + f.commission_rate), f.currency
+        from settled_points('day', 'prepaid') f
     ) d
     group by d.program_id, d.party, d.day
 ) d;
@@ -334,31 +397,17 @@ from (
             sum(m.net) as net, min(m.currency) as currency, sum(m.paid_in) as paid_in, sum(m.used) as used, bool_or(m.pays_ahead) as pays_ahead,
             min(m.exhausted_on) as exhausted_on
         from (
-            select f.program_id, f.kind, f.party, f.month,
-                case when f.movement in ('earned', 'imported') then f.change else 0 end as issued,
-                case f.movement when 'reversed' then - f.change else 0 end as reversed,
-                case f.movement when 'adjusted' then f.change else 0 end as adjusted,
-                case f.movement when 'redeemed' then - f.change else 0 end as redeemed,
-                case f.movement when 'returned' then f.change else 0 end as returned,
-                0::numeric as expired, 0::numeric as reinstated, x.points,
-                case when f.price is null and f.party is not null then x.points else 0 end as unpriced,
-                x.points * f.price as amount,
-                x.points * f.price * f.commission_rate as commission,
+            select f.program_id, f.kind, f.party, f.day as month, f.issued, f.reversed, f.adjusted, f.redeemed, f.returned,
+                0::numeric as expired, 0::numeric as reinstated, f.points,
+                case when f.price is null and f.party is not null then f.points else 0 end as unpriced,
+                f.points * f.price as amount,
+                f.points * f.price * f.commission_rate as commission,
                 case f.kind
-                    when 'funder' then x.points * f.price * (1 + f.commission_rate)
-                    else - x.points * f.price * (1 - f.commission_rate)
+                    when 'funder' then f.points * f.price * (1 + f.commission_rate)
+                    else - f.points * f.price * (1 - f.commission_rate)
                 end as net,
                 f.currency, 0::numeric as paid_in, 0::numeric as used, false as pays_ahead, null::date as exhausted_on
-            from (
-                select f.program_id, f.kind, f.party, f.movement, date_trunc('month', f.day::timestamp)::date as month,
-                    t.price, t.commission_rate, t.currency, sum(f.amount) as change
-                from settlement_flow f
-                left join agreement_term t
-                    on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
-                group by f.program_id, f.kind, f.party, f.movement, date_trunc('month', f.day::timestamp)::date,
-                    t.price, t.commission_rate, t.currency
-            ) f
-            cross join lateral (select case f.kind when 'funder' then f.change else - f.change end as points) x
+            from settled_points('month', 'all') f
             union all
             select c.program_id, 'funder', c.funder, c.reported_month,
                 0, 0, 0,

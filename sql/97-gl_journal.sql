@@ -71,33 +71,30 @@ from (
     select r.*, case when r.is_prepaid then greatest(r.amount + r.commission - r.paid_in, 0) else 0 end as owed
     from (
         select s.program, s.kind, s.party, s.is_prepaid, s.day, s.currency,
-            round(sum(s.amount) over party, s.scale) as amount,
-            round(sum(s.taken_over) over party, s.scale) as taken_over,
-            round(sum(s.deferred) over party, s.scale) as deferred,
-            round(sum(s.collected) over party, s.scale) as collected,
-            round(sum(s.commission) over party, s.scale) as commission,
-            round(sum(s.paid_in) over party, s.scale) as paid_in
+            round(sum(s.amount) over party, coalesce(c.scale, 2)) as amount,
+            round(sum(s.taken_over) over party, coalesce(c.scale, 2)) as taken_over,
+            round(sum(s.deferred) over party, coalesce(c.scale, 2)) as deferred,
+            round(sum(s.collected) over party, coalesce(c.scale, 2)) as collected,
+            round(sum(s.commission) over party, coalesce(c.scale, 2)) as commission,
+            round(sum(s.paid_in) over party, coalesce(c.scale, 2)) as paid_in
         from (
-            select p.code as program, s.kind, s.party, s.is_prepaid, s.day, s.currency, coalesce(c.scale, 2) as scale,
-                sum(s.amount) as amount, sum(s.commission) as commission, sum(s.paid_in) as paid_in,
-                coalesce(sum(s.amount) filter (where s.is_sold and s.movement = 'imported'), 0) as taken_over,
-                coalesce(sum(s.amount) filter (where s.is_sold and s.kind = 'funder' and s.movement <> 'imported'), 0) as deferred,
-                coalesce(sum(s.amount) filter (where s.is_sold and s.role = 'agent'), 0) as collected
+            select p.code as program, s.kind, s.party, s.is_prepaid, s.day, s.currency,
+                sum(s.points * s.price) as amount, sum(s.points * s.price * s.commission_rate) as commission, sum(s.paid_in) as paid_in,
+                sum(s.taken_over * s.price) as taken_over,
+                coalesce(sum((s.sold - s.taken_over) * s.price) filter (where s.kind = 'funder'), 0) as deferred,
+                coalesce(sum(s.sold * s.price) filter (where s.role = 'agent'), 0) as collected
             from (
-                select f.program_id, f.kind, f.party, f.day, f.movement, f.is_sold, t.role, t.is_prepaid, t.currency, 0::numeric as paid_in,
-                    m.amount, m.amount * t.commission_rate as commission
-                from settlement_flow f
-                join agreement_term t on t.program_id = f.program_id and t.kind = f.kind and t.party = f.party and t.valid @> f.priced_on
-                cross join lateral (select case f.kind when 'funder' then f.amount else - f.amount end * t.price as amount) m
-                where f.party is not null
+                select f.program_id, f.kind, f.party, f.day, f.role, f.is_prepaid, f.currency, f.price, f.commission_rate, f.points, f.sold,
+                    f.taken_over, 0::numeric as paid_in
+                from settled_points('day', 'priced') f
                 union all
-                select y.program_id, 'funder', y.party, y.paid_on, null, null, null, true, y.currency, y.amount, 0, 0
+                select y.program_id, 'funder', y.party, y.paid_on, null, true, y.currency, 0, 0, 0, 0, 0, y.amount
                 from prepayment y
             ) s
             join program p on p.program_id = s.program_id
-            left join currency_scale c on c.currency = s.currency
-            group by p.code, s.kind, s.party, s.is_prepaid, s.day, s.currency, c.scale
+            group by p.code, s.kind, s.party, s.is_prepaid, s.day, s.currency
         ) s
+        left join currency_scale c on c.currency = s.currency
         window party as (partition by s.program, s.kind, s.party, s.is_prepaid, s.currency order by s.day)
     ) r
 ) s

@@ -384,7 +384,7 @@ select is(pg_temp.amiss(), array[]::text[], 'and nothing is lost');
 create role behaviour_reader;
 grant usage on schema jifen to behaviour_reader;
 grant select on all tables in schema jifen to behaviour_reader;
-grant execute on function entry_facts, lot_facts, activity_facts, member_facts, tier_facts, settlement_facts to behaviour_reader;
+grant execute on function entry_facts, lot_facts, activity_facts, member_facts, tier_facts, settlement_facts, settled_points to behaviour_reader;
 set local role behaviour_reader;
 select lives_ok($$select count(*) from channel_by_month union all select count(*) from redemption_rate_by_month union all select count(*) from activity_by_month
     union all select count(*) from time_to_first_redemption union all select count(*) from never_redeemed union all select count(*) from dormant_balance
