@@ -354,20 +354,19 @@ $$;
 comment on function few_lot_facts(timestamptz, timestamptz) is
     'lot_sums() in a way that suits few entries. Locks nothing';
 
--- For all of the journal: read from end to end, whatever the planner believes, by
--- several processes where the server grants them.
+-- For all of the journal: read from end to end and its sums hashed, whatever the
+-- planner believes. Rows that are looked up by their key are not looked up by
+-- several processes, which would but hand each other the entries.
 create function all_entry_facts(until timestamptz)
 returns setof entry_fact
 language plpgsql stable parallel safe security definer rows 100000
 set search_path = jifen, pg_temp
-set enable_nestloop = off
 set enable_mergejoin = off
 set enable_memoize = off
 set enable_sort = off
 set from_collapse_limit = 1
 set join_collapse_limit = 1
-set parallel_setup_cost = 0
-set parallel_tuple_cost = 0
+set max_parallel_workers_per_gather = 0
 set work_mem = '128MB'
 set plan_cache_mode = force_custom_plan
 set jit = off
@@ -384,14 +383,12 @@ create function all_lot_facts(until timestamptz)
 returns setof lot_fact
 language plpgsql stable parallel safe security definer rows 100000
 set search_path = jifen, pg_temp
-set enable_nestloop = off
 set enable_mergejoin = off
 set enable_memoize = off
 set enable_sort = off
 set from_collapse_limit = 1
 set join_collapse_limit = 1
-set parallel_setup_cost = 0
-set parallel_tuple_cost = 0
+set max_parallel_workers_per_gather = 0
 set work_mem = '128MB'
 set plan_cache_mode = force_custom_plan
 set jit = off

@@ -124,7 +124,7 @@ as $$
 declare
     announced timestamptz;
 begin
-    -- Before the row, as a closing beside another time zone takes them.
+    -- Before the row, as alter_program() to another time zone takes them.
     lock table jifen.program in row exclusive mode;
     perform from jifen.summary_state s for update skip locked;
     if found then
@@ -138,7 +138,7 @@ end
 $$;
 
 comment on function announce_summary() is
-    'Has what is posted from now on booked from now on, and returns when; does nothing, and returns null, while another session summarises. A step of run_summary(), to be committed before the next one, advance_summaries(). Locks the row of summary_state, and those of program against changes of rules';
+    'Has what is posted from now on booked from now on, and returns when; does nothing, and returns null, while another session summarizes. A step of run_summary(), to be committed before the next one, advance_summaries(). Locks the row of summary_state, and those of program against changes of rules';
 
 -- How far is all that is booked committed, for good? Four readings, one after
 -- the other, tell it; each entry E of a transaction T is in one of these cases.

@@ -81,7 +81,7 @@ comment on column vintage_triangle.taken_over is 'Those of issued that another s
 comment on column vintage_triangle.total_issued is 'issued + adjusted - reversed + moved of all months so far';
 comment on column vintage_triangle.total_redeemed is 'redeemed of all months so far';
 comment on column vintage_triangle.total_expired is 'expired of all months so far';
-comment on column vintage_triangle.unspent is 'total_issued - total_redeemed - total_expired: points left at the end of the month, those on hold among them';
+comment on column vintage_triangle.unspent is 'total_issued - total_redeemed - total_expired: points left at the end of the month, in lots, also what lapsed and is not booked as such, and on hold; what members owe is not taken off';
 
 create view redemption_rate as
 select s.program, s.issued_month, s.issued, s.redeemed, s.expired, s.issued - s.redeemed - s.expired as unspent,
@@ -101,7 +101,7 @@ comment on column redemption_rate.issued_month is 'First day of the local month 
 comment on column redemption_rate.issued is 'Points issued, less those taken back';
 comment on column redemption_rate.redeemed is 'Points spent, less those that came back';
 comment on column redemption_rate.expired is 'Points that lapsed, as far as that is booked, less those reinstated';
-comment on column redemption_rate.unspent is 'Points left, those on hold among them';
+comment on column redemption_rate.unspent is 'issued - redeemed - expired: points left, in lots, also what lapsed and is not booked as such, and on hold; what members owe is not taken off';
 comment on column redemption_rate.redemption_rate is 'redeemed / issued, null where nothing is left of issued';
 comment on column redemption_rate.breakage_rate is 'expired / issued';
 comment on column redemption_rate.unspent_rate is 'unspent / issued; the three rates add up to 1, but for rounding';
@@ -212,7 +212,7 @@ comment on column ultimate_redemption.issued_month is 'First day of the local mo
 comment on column ultimate_redemption.age is 'Months from the month of issue to the latest month that is over';
 comment on column ultimate_redemption.issued is 'Points issued by its end, less those taken back';
 comment on column ultimate_redemption.redeemed is 'Points spent by its end, less those that came back';
-comment on column ultimate_redemption.unspent is 'Points left at its end, those on hold among them';
+comment on column ultimate_redemption.unspent is 'Points left at its end: unspent of vintage_triangle';
 comment on column ultimate_redemption.factor is 'Chain ladder: by what redeemed grows from that age to the oldest one; null where it is undefined';
 comment on column ultimate_redemption.ultimate is 'Points that will have been redeemed in the end: redeemed * factor, within redeemed and redeemed + unspent; null where factor is';
 comment on column ultimate_redemption.ultimate_rate is 'ultimate / issued';

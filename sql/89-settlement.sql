@@ -92,14 +92,12 @@ create function all_settlement_facts(until timestamptz)
 returns setof settlement_summary
 language plpgsql stable parallel safe security definer rows 100000
 set search_path = jifen, pg_temp
-set enable_nestloop = off
 set enable_mergejoin = off
 set enable_memoize = off
 set enable_sort = off
 set from_collapse_limit = 1
 set join_collapse_limit = 1
-set parallel_setup_cost = 0
-set parallel_tuple_cost = 0
+set max_parallel_workers_per_gather = 0
 set work_mem = '128MB'
 set plan_cache_mode = force_custom_plan
 set jit = off

@@ -15,7 +15,7 @@ create table activity_summary (
     primary key (program_id, month)
 );
 
-comment on table activity_summary is 'Members who did something in a month, as summarised';
+comment on table activity_summary is 'Members who did something in a month, as summarized';
 comment on column activity_summary.program_id is 'Program';
 comment on column activity_summary.month is 'First day of the local month of event_at';
 comment on column activity_summary.active is 'Members who earned, redeemed, held, captured or gave points';
@@ -34,7 +34,7 @@ create table member_summary (
     last_active_on date
 );
 
-comment on table member_summary is 'What each member did, as summarised';
+comment on table member_summary is 'What each member did, as summarized';
 comment on column member_summary.account_id is 'Account';
 comment on column member_summary.program_id is 'Program of the account';
 comment on column member_summary.earns is 'How many times the member earned';
@@ -53,7 +53,7 @@ create table tier_summary (
     primary key (program_id, month, tier_no)
 );
 
-comment on table tier_summary is 'Change from one end of a month to the next of how many members are in a tier, as summarised';
+comment on table tier_summary is 'Change from one end of a month to the next of how many members are in a tier, as summarized';
 comment on column tier_summary.program_id is 'Program';
 comment on column tier_summary.month is 'First day of the local month at whose end it is so';
 comment on column tier_summary.tier_no is 'Place of the tier, from the lowest threshold up; 0: none';

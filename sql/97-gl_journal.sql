@@ -127,17 +127,19 @@ cross join lateral (values
 ) x (posting_no, debit_role, credit_role, amount, memo)
 where r.basis = 'reported' and x.amount <> 0
 group by r.program, r.day, x.posting_no, x.debit_role, x.credit_role, x.memo, r.currency
+having sum(x.amount) <> 0
 union all
 select c.program, c.day, x.posting_no, null, x.debit_role, x.credit_role, sum(x.amount), x.memo, c.currency
 from cost_by_day c
 cross join lateral (values
-    (5, 'free_points_cost', 'free_points_provision', c.catch_up, 'cost of free points by a new estimate'),
+    (5, 'free_points_cost', 'free_points_provision', c.catch_up, 'cost of free points by a new estimate or value'),
     (6, 'free_points_cost', 'free_points_provision', c.accrued, 'cost of free points'),
     (7, 'free_points_provision', 'free_points_cost', c.released, 'cost of free points that will not arise'),
     (8, 'free_points_provision', 'free_points_used', c.used, 'free points redeemed')
 ) x (posting_no, debit_role, credit_role, amount, memo)
 where c.basis = 'reported' and x.amount <> 0
 group by c.program, c.day, x.posting_no, x.debit_role, x.credit_role, x.memo, c.currency
+having sum(x.amount) <> 0
 union all
 select s.program, s.day, x.posting_no, s.party, x.debit_role, x.credit_role, x.amount, x.memo, s.currency
 from settlement_posting s

@@ -32,7 +32,7 @@ class Journal:
         self.undo = []              # how to undo each change, newest last
         self.request = None         # of the call at hand: (verb, arguments that were given)
         self.touched = {}           # accounts to which it posted, in order
-        self.posted_at = None       # when entries are booked, where that is known to be later than now
+        self.posted_at = {}         # (member, seq): when the entry is booked, where that is known to be later than now
 
     # Transactions: a mark is a place to come back to.
 
@@ -121,7 +121,7 @@ class Journal:
         if fields.get('idempotency_key') is not None:
             fields['request'] = self.request
         last = account.entries[-1].seq if account.entries else 0
-        posted_at = now if self.posted_at is None else self.posted_at
+        posted_at = self.posted_at.get((account.member, last + 1), now)
         entry = Entry(last + 1, kind, amount, balance, event_at, posted_at, points, held, debt, uses=list(uses),
                       places={credit: credit.order for credit, _ in uses}, **fields)
         self.touched[account] = True

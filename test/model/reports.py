@@ -131,9 +131,13 @@ def check_liability(world, instants):
     ledger, names = world.ledger, ', '.join(PARTS)
     rows = {row[0]: row[1:] for row in world.database.rows(f'select program, {names} from jifen.liability')}
     for code, scheme in ledger.programs.items():
-        if all(account.latest() <= world.now for account in scheme.accounts.values()):      # else it tells of what is to come
+        ahead = max((account.latest() for account in scheme.accounts.values()), default=world.now)
+        if ahead <= world.now:
             agree(world, 'liability', {code: total(ledger, code, world.now)}, {code: rows[code]})
-        for as_of in instants:
+        else:       # what is dated ahead counts; the parts are the same then, unless a clock runs out until then
+            parts = 2 if any(world.now < at <= ahead for at in clocks(scheme)) else len(PARTS)
+            agree(world, 'liability', {code: total(ledger, code, ahead)[:parts]}, {code: rows[code][:parts]}, f'dated {show(ahead)}')
+        for as_of in instants + [ahead] * (ahead > world.now):
             for known_at in [None] + known(scheme):
                 found, = world.database.rows(f'select {names} from jifen.liability_at(%s, %s, %s)',
                                              (code, show(as_of), show(known_at)))
@@ -141,6 +145,16 @@ def check_liability(world, instants):
                       f'as_of {show(as_of)} known_at {show(known_at)}')
     agree(world, 'liability_by_expiry', ledger.liability(world.now), keyed(
         world.database, 'select program, expires_month, points, lapsed from jifen.liability_by_expiry', 2))
+
+
+def clocks(scheme):
+    """When points become available or lapse, or holds are overdue."""
+    for account in scheme.accounts.values():
+        for credit in account.lots():
+            yield from (credit.available_at, credit.lapses_at, credit.entry.expires_at)
+        for hold, _ in account.holds():
+            yield hold.until
+            yield from (credit.lapses_at for credit, _ in hold.uses)
 
 
 def known(scheme):

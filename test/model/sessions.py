@@ -222,7 +222,7 @@ def replay(world, calls):
         began[call.now].append(xid)
     due = world.database.due_entries(PROGRAM, dict.fromkeys(MEMBERS, 0))
     transactions = defaultdict(lambda: defaultdict(list))       # xid → member → seqs
-    posted = {}                                                 # xid → when
+    posted = defaultdict(dict)                                  # xid → (member, seq) → when
     owners = returned(made)
     for member, seq, xid, posted_at in world.database.rows('''
             select a.member, e.seq, e.xmin::text, e.posted_at::text
@@ -232,7 +232,7 @@ def replay(world, calls):
             same = began[instant(posted_at)]
             xid = same[0] if len(same) == 1 else owners.get((member, seq), xid)
         transactions[xid][member].append(seq)
-        posted[xid] = instant(posted_at)
+        posted[xid][member, int(seq)] = instant(posted_at)
     world.agree('sessions: every entry stems from one call that succeeded', set(), set(transactions) - set(made), PROGRAM)
 
     waiting = dict(transactions)
@@ -254,13 +254,17 @@ def replay(world, calls):
                                 row['seq'], PROGRAM, account.member, f'{posting}')
 
 
-def follow(world, call, wrote, due, posted_at):
-    """The model makes a call that wrote these seqs, member → seqs, at that time."""
+def follow(world, call, wrote, due, posted):
+    """The model makes a call that wrote these seqs, member → seqs, booked at these times, (member, seq) → when.
+
+    A call that posts entry after entry may have some booked before and some after a run of summaries.
+    """
     ledger, arguments, result = world.ledger, dict(call.arguments), call.result
-    world.agree('sessions: booked when it was made or later', True, posted_at >= call.now, PROGRAM)
+    first = min(posted.values())
+    world.agree('sessions: booked when it was made or later', True, first >= call.now, PROGRAM)
     scheme = ledger.programs[PROGRAM]
-    ledger.posted_at = posted_at
-    scheme.closed_until = next((until for at, until in reversed(scheme.closings) if at <= posted_at), None)
+    ledger.posted_at = posted
+    scheme.closed_until = next((until for at, until in reversed(scheme.closings) if at <= first), None)
     if call.verb in JOBS:
         arguments.update(as_of=call.now, max_accounts=len(wrote), chosen=[(PROGRAM, member) for member in wrote])
     if call.verb == 'post':
@@ -277,7 +281,7 @@ def follow(world, call, wrote, due, posted_at):
     elif call.verb == 'post':
         world.agree_rows('sessions: entries returned', ('ordinal', 'seq', 'balance', 'sqlstate'), answer, result,
                          PROGRAM, None, about)
-    ledger.posted_at = None
+    ledger.posted_at = {}
     ledger.undo.clear()
 
 
