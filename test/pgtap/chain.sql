@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(167);
+select plan(168);
 
 -- Whether the statement fails with that SQLSTATE, message and detail, and the books stay as they were.
 create function pg_temp.books() returns text
