@@ -40,6 +40,11 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* 18 has checks of two kinds. */
+#if PG_VERSION_NUM < 180000
+#define ri_CheckConstraintExprs ri_ConstraintExprs
+#endif
+
 /* What ExecInsertIndexTuples() is asked changed in 16; this is a plain insertion. */
 #if PG_VERSION_NUM >= 160000
 #define jifen_insert_index_tuples(target, slot, estate) \

@@ -120,15 +120,22 @@ static JifenStatement load_booked_expiry = {
  * to happen: a reinstatement is dated as the expiry that it undoes, and what
  * follows from it as asked.
  */
+#define ENTRIES_OF_KEYS(keys) \
+	"select w.place, e.entry, coalesce((select event_at from jifen.entry" \
+	"   where account_id = w.account_id and seq = e.seq + 1 and e.kind = 'reinstate'), e.event_at)" \
+	" from " keys " w (account_id, key, place)" \
+	" cross join lateral (select e as entry, e.seq, e.kind, e.event_at" \
+	"   from jifen.entry e where e.account_id = w.account_id" \
+	"     and hashtextextended(e.idempotency_key, 0) = hashtextextended(w.key, 0)" \
+	"     and e.idempotency_key = w.key offset 0) e"
+
 static JifenStatement load_keys = {
-	"select w.place, e.entry, coalesce((select event_at from jifen.entry"
-	"   where account_id = w.account_id and seq = e.seq + 1 and e.kind = 'reinstate'), e.event_at)"
-	" from unnest($1, $2) with ordinality w (account_id, key, place)"
-	" cross join lateral (select e as entry, e.seq, e.kind, e.event_at"
-	"   from jifen.entry e where e.account_id = w.account_id"
-	"     and hashtextextended(e.idempotency_key, 0) = hashtextextended(w.key, 0)"
-	"     and e.idempotency_key = w.key offset 0) e",
-	2, {INT8ARRAYOID, TEXTARRAYOID}
+	ENTRIES_OF_KEYS("unnest($1, $2) with ordinality"), 2, {INT8ARRAYOID, TEXTARRAYOID}
+};
+
+/* The same for a single one, which is most often the case. */
+static JifenStatement load_key = {
+	ENTRIES_OF_KEYS("(select $1, $2, 1::bigint)"), 2, {INT8OID, TEXTOID}
 };
 
 /* The other members of the transfers that these entries are of. */
@@ -170,9 +177,9 @@ jifen_load_keys(JifenPosting **postings, int n)
 		account_ids[i] = postings[i]->account->account_id;
 		keys[i] = postings[i]->idempotency_key;
 	}
-	values[0] = jifen_int8_array(account_ids, n);
-	values[1] = jifen_text_array(keys, n);
-	nfound = jifen_execute(&load_keys, values, NULL, false, 0);
+	values[0] = n == 1 ? Int64GetDatum(account_ids[0]) : jifen_int8_array(account_ids, n);
+	values[1] = n == 1 ? keys[0] : jifen_text_array(keys, n);
+	nfound = jifen_execute(n == 1 ? &load_key : &load_keys, values, NULL, false, 0);
 	for (uint64 row = 0; row < nfound; row++)
 	{
 		JifenPosting *posting = postings[jifen_get_int64(row, 1) - 1];

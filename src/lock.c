@@ -78,6 +78,16 @@ static JifenStatement lock_members = {
 	2, {TEXTARRAYOID, TEXTARRAYOID}
 };
 
+/* The same for a single one, which is most often the case. */
+static JifenStatement lock_member = {
+	"select " PROGRAM_COLUMNS ", " ACCOUNT_COLUMNS
+	" from jifen.program p"
+	" join jifen.account a on a.program_id = p.program_id and a.member = $2"
+	" where p.code = $1"
+	" for no key update of a",
+	2, {TEXTOID, TEXTOID}
+};
+
 #define ACCOUNTS_OF_NUMBERS \
 	"select " PROGRAM_COLUMNS ", " ACCOUNT_COLUMNS \
 	" from jifen.account a" \
@@ -374,10 +384,19 @@ jifen_find_accounts(const Datum *programs, const Datum *members, int n, bool *ex
 JifenAccount **
 jifen_lock_members(const Datum *programs, const Datum *members, int n, int *nlocked)
 {
-	Datum		values[] = {jifen_text_array(programs, n), jifen_text_array(members, n)};
-
 	lock_periods();
-	jifen_execute(&lock_members, values, NULL, false, 0);
+	if (n == 1)
+	{
+		Datum		values[] = {programs[0], members[0]};
+
+		jifen_execute(&lock_member, values, NULL, false, 0);
+	}
+	else
+	{
+		Datum		values[] = {jifen_text_array(programs, n), jifen_text_array(members, n)};
+
+		jifen_execute(&lock_members, values, NULL, false, 0);
+	}
 	return accounts_of_result(nlocked);
 }
 

@@ -40,6 +40,30 @@ static JifenStatement update_accounts = {
 	" from changed_account c where a.account_id = c.account_id"
 };
 
+/* Of a single account: the columns in the order of the table. */
+static JifenStatement update_account = {
+	"update jifen.account"
+	" set balance = $2, held = $3, debt = $4, last_seq = $5,"
+	"     last_event_at = $6, due_at = $7,"
+	"     last_earn_at = $8, last_redeem_at = $9, last_expire_at = $10, last_adjust_at = $11,"
+	"     last_hold_at = $12, last_capture_at = $13, last_transfer_out_at = $14,"
+	"     last_transfer_in_at = $15, last_import_at = $16, head_hash = $17"
+	" where account_id = $1",
+	17, {
+		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BYTEAOID
+	}
+};
+static const AttrNumber account_columns[] = {
+	Anum_account_account_id, Anum_account_balance, Anum_account_held, Anum_account_debt,
+	Anum_account_last_seq, Anum_account_last_event_at, Anum_account_due_at,
+	Anum_account_last_earn_at, Anum_account_last_redeem_at, Anum_account_last_expire_at,
+	Anum_account_last_adjust_at, Anum_account_last_hold_at, Anum_account_last_capture_at,
+	Anum_account_last_transfer_out_at, Anum_account_last_transfer_in_at,
+	Anum_account_last_import_at, Anum_account_head_hash
+};
+
 static JifenStatement insert_entries = {
 	"insert into jifen.entry select * from new_entry"
 };
@@ -56,6 +80,22 @@ static JifenStatement update_lots = {
 	"update jifen.lot l set remaining = c.remaining"
 	" from changed_lot c"
 	" where l.account_id = c.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
+};
+
+/* Of a single lot: the first columns of the table. */
+static JifenStatement update_lot = {
+	"update jifen.lot set remaining = $4"
+	" where account_id = $1 and expires_at = $2 and seq = $3",
+	4, {INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID}
+};
+
+static JifenStatement delete_lot = {
+	"delete from jifen.lot"
+	" where account_id = $1 and expires_at = $2 and seq = $3",
+	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
+};
+static const AttrNumber lot_columns[] = {
+	Anum_lot_account_id, Anum_lot_expires_at, Anum_lot_seq, Anum_lot_remaining
 };
 
 static JifenStatement delete_lots = {
@@ -102,14 +142,23 @@ jifen_actor(void)
 	return CStringGetTextDatum(GetUserNameFromId(GetOuterUserId(), false));
 }
 
-/* A table together with the rows that are to be written to it. */
+/* Up to so many rows are written by a statement for each, more by one for all. */
+#define FEW_ROWS 3
+
+/* The rows that are to be written to a table, and how. */
 typedef struct Rows
 {
-	Relation	table;
+	const char *table_name;
+	int			natts;
 	bool		is_new;			/* they are inserted */
-	JifenInsertion *insertion;	/* unless a statement has to */
-	Tuplestorestate *rows;
+	JifenStatement *each;		/* writes a single row; NULL: there is none */
+	const AttrNumber *columns;	/* the parameters of that */
+	Relation	table;			/* open once there are any */
 	uint64		n;
+	JifenInsertion *insertion;	/* unless a statement has to */
+	Datum	   *few_values;		/* FEW_ROWS at most */
+	bool	   *few_nulls;
+	Tuplestorestate *rows;		/* all of them, as soon as there are more */
 } Rows;
 
 /* Opens the table for writing; its row type must be the one known here. */
@@ -127,20 +176,59 @@ open_table(const char *name, int natts)
 	return table;
 }
 
+/* What the values point to must last until the rows are written. */
 static void
 add_row(Rows *rows, Datum *values, bool *nulls)
 {
-	if (rows->n++ == 0)
+	int			n = (int) rows->n++;
+
+	if (n == 0)
 	{
+		rows->table = open_table(rows->table_name, rows->natts);
 		if (rows->is_new && jifen_can_insert(rows->table))
 			rows->insertion = jifen_begin_insertion(rows->table);
-		else
-			rows->rows = tuplestore_begin_heap(false, false, work_mem);
+		else if (rows->each)
+		{
+			rows->few_values = palloc(FEW_ROWS * rows->natts * sizeof(Datum));
+			rows->few_nulls = palloc(FEW_ROWS * rows->natts * sizeof(bool));
+		}
 	}
 	if (rows->insertion)
+	{
 		jifen_insert(rows->insertion, values, nulls);
-	else
-		tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
+		return;
+	}
+	if (rows->each && n < FEW_ROWS)
+	{
+		memcpy(rows->few_values + n * rows->natts, values, rows->natts * sizeof(Datum));
+		memcpy(rows->few_nulls + n * rows->natts, nulls, rows->natts * sizeof(bool));
+		return;
+	}
+	if (rows->rows == NULL)
+	{
+		rows->rows = tuplestore_begin_heap(false, false, work_mem);
+		for (int i = 0; i < n; i++)
+			tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table),
+								 rows->few_values + i * rows->natts,
+								 rows->few_nulls + i * rows->natts);
+	}
+	tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
+}
+
+/* Runs the statement for a row of few. */
+static void
+write_row(Rows *rows, const Datum *values, const bool *nulls)
+{
+	Datum		parameters[JIFEN_MAX_PARAMETERS];
+	char		is_null[JIFEN_MAX_PARAMETERS];
+
+	for (int i = 0; i < rows->each->nparameters; i++)
+	{
+		parameters[i] = values[rows->columns[i] - 1];
+		is_null[i] = nulls[rows->columns[i] - 1] ? 'n' : ' ';
+	}
+	if (jifen_execute(rows->each, parameters, is_null, false, 0) != 1)
+		elog(ERROR, "\"%s\" did not write its row", rows->each->sql);
 }
 
 /*
@@ -148,17 +236,10 @@ add_row(Rows *rows, Datum *values, bool *nulls)
  * name; it must write each of them.
  */
 static void
-write_rows(Rows *rows, char *name, JifenStatement *statement)
+write_all_rows(Rows *rows, char *name, JifenStatement *statement)
 {
 	EphemeralNamedRelationData relation = {0};
 
-	if (rows->n == 0)
-		return;
-	if (rows->insertion)
-	{
-		jifen_end_insertion(rows->insertion);
-		return;
-	}
 	relation.md.name = name;
 	relation.md.reliddesc = InvalidOid;
 	relation.md.tupdesc = RelationGetDescr(rows->table);
@@ -172,6 +253,23 @@ write_rows(Rows *rows, char *name, JifenStatement *statement)
 			 statement->sql, rows->n);
 	SPI_unregister_relation(name);
 	tuplestore_end(rows->rows);
+}
+
+static void
+write_rows(Rows *rows, char *name, JifenStatement *statement)
+{
+	if (rows->n == 0)
+		return;
+	if (rows->insertion)
+		jifen_end_insertion(rows->insertion);
+	else if (rows->rows)
+		write_all_rows(rows, name, statement);
+	else
+	{
+		for (uint64 i = 0; i < rows->n; i++)
+			write_row(rows, rows->few_values + i * rows->natts, rows->few_nulls + i * rows->natts);
+	}
+	table_close(rows->table, NoLock);
 }
 
 /* Runs a statement that deletes the rows at these places, each of them. */
@@ -397,24 +495,18 @@ void
 jifen_store(JifenAccount **accounts, int naccounts)
 {
 	Datum		actor = jifen_actor();
-	Relation	account_table = open_table("account", Natts_account);
-	Relation	entry_table = open_table("entry", Natts_entry);
-	Relation	lot_table = open_table("lot", Natts_lot);
-	Relation	allocation_table = open_table("allocation", Natts_allocation);
-	Relation	hold_table = open_table("hold", Natts_hold);
-	Relation	debt_table = open_table("debt", Natts_debt);
-	Rows		changed_accounts = {account_table};
-	Rows		new_entries = {entry_table, true};
-	Rows		new_allocations = {allocation_table, true};
-	Rows		new_lots = {lot_table};
-	Rows		changed_lots = {lot_table};
-	Rows		spent_lots = {lot_table};
+	Rows		changed_accounts = {"account", Natts_account, false, &update_account, account_columns};
+	Rows		new_entries = {"entry", Natts_entry, true};
+	Rows		new_allocations = {"allocation", Natts_allocation, true};
+	Rows		new_lots = {"lot", Natts_lot, true};
+	Rows		changed_lots = {"lot", Natts_lot, false, &update_lot, lot_columns};
+	Rows		spent_lots = {"lot", Natts_lot, false, &delete_lot, lot_columns};
 	List	   *spent_rows = NIL;
-	Rows		new_holds = {hold_table};
-	Rows		ended_holds = {hold_table};
-	Rows		new_debts = {debt_table};
-	Rows		changed_debts = {debt_table};
-	Rows		repaid_debts = {debt_table};
+	Rows		new_holds = {"hold", Natts_hold, true};
+	Rows		ended_holds = {"hold", Natts_hold};
+	Rows		new_debts = {"debt", Natts_debt, true};
+	Rows		changed_debts = {"debt", Natts_debt};
+	Rows		repaid_debts = {"debt", Natts_debt};
 
 	for (int a = 0; a < naccounts; a++)
 	{
@@ -487,11 +579,4 @@ jifen_store(JifenAccount **accounts, int naccounts)
 	write_rows(&new_debts, "new_debt", &insert_debts);
 	write_rows(&changed_debts, "changed_debt", &update_debts);
 	write_rows(&repaid_debts, "repaid_debt", &delete_debts);
-
-	table_close(debt_table, NoLock);
-	table_close(hold_table, NoLock);
-	table_close(allocation_table, NoLock);
-	table_close(lot_table, NoLock);
-	table_close(entry_table, NoLock);
-	table_close(account_table, NoLock);
 }
