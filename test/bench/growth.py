@@ -7,7 +7,7 @@ from samples import Key, Section
 
 CALLS_MEASURED = ('earn', 'redeem', 'hold and capture', 'balance', 'tier_for')
 # What is small is copied for each call, and no more calls are made than it has lots: or it would not stay so.
-SMALL = 100_000
+SMALL = 20_000
 
 
 class Growth(Section):
