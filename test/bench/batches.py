@@ -78,12 +78,12 @@ class Batches(Section):
                 for table in ('entry', 'lot'):
                     cursor.execute(f'''
                         copy (select t.* from jifen.{table} t join plain.posted using (account_id, seq)
-                              where batch = {batch} order by t.ctid) to '{directory}/{table}.{batch}' ''')
+                              where batch = {batch} order by t.ctid) to '{directory}/{table}.{batch}' binary''')
         connection.close()
         self.add(size, 'floor', [f'''
             begin;
-            copy plain.entry from '{directory}/entry.{batch}';
-            copy plain.lot from '{directory}/lot.{batch}';
+            copy plain.entry from '{directory}/entry.{batch}' binary;
+            copy plain.lot from '{directory}/lot.{batch}' binary;
             update plain.account a
             set balance = c.balance, last_seq = c.seq, last_event_at = c.event_at, last_earn_at = c.event_at, head_hash = c.hash
             from plain.changed c where a.account_id = c.account_id and c.batch = {batch};

@@ -29,7 +29,7 @@ COMPARED = """\
 | pgbench | `tpcb-like`, `simple-update` and `select-only` of pgbench, at the scale above |
 | careful | what a careful developer would write in PL/pgSQL: balance row, lots spent soonest to lapse first, journal, allocations, idempotency key, holds; `test/bench/baseline/careful.sql` |
 | everyday | what is written most often: a balance column and a log table with a unique key, no lots; `test/bench/baseline/everyday.sql` |
-| floor | the very rows that jifen has written, in tables with the same columns and indexes, written by COPY (entries and lots, out of files) and one UPDATE (accounts) for each batch; for expiry one DELETE, two INSERTs and one UPDATE of ready-made rows |
+| floor | the very rows that jifen has written, in tables with the same columns and indexes, written by COPY (entries and lots, out of files in binary, which is faster than text) and one UPDATE (accounts) for each batch; for expiry one DELETE, two INSERTs and one UPDATE of ready-made rows |
 
 Each call is a transaction of its own, in the prepared protocol, but for hold and capture, which are one together. A member starts
 with three lots of 10 points and a reserve that lapses last. Members are drawn evenly, a redemption is of 1 to 21 points, so of one
