@@ -259,7 +259,7 @@ begin
     end loop;
 end $$;
 
--- What must hold, and what does not.
+-- What does not add up: no rows where all is well.
 create view careful.breach as
 select m.code, m.balance, m.held, l.remaining, j.points
 from careful.member m
