@@ -9,14 +9,18 @@ from samples import Key, Section
 # What a batch of earns does, and a loop in the server that does the same.
 POST = '''
     select count(*) from jifen.post(array(
-        select jifen.posting('bench', 'member ' || m, 'earn', 10, reference => 'order ' || m, idempotency_key => 'batch ' || n, source => 'purchase')
-        from (select 1 + floor(random() * {members})::bigint as m, floor(random() * 9e18)::bigint as n from generate_series(1, {size})) r))
+        select jifen.posting('bench', 'member ' || m, 'earn', 10, reference => 'order ' || m, idempotency_key => 'batch ' || n,
+            source => 'purchase')
+        from (
+            select 1 + floor(random() * {members})::bigint as m, floor(random() * 9e18)::bigint as n from generate_series(1, {size})
+        ) r))
 '''
 LOOP = '''
     select count(careful.earn('member ' || m, 10, 'order ' || m, 'batch ' || n))
-    from (select 1 + floor(random() * {members})::bigint as m, floor(random() * 9e18)::bigint as n from generate_series(1, {size})) r
+    from (
+        select 1 + floor(random() * {members})::bigint as m, floor(random() * 9e18)::bigint as n from generate_series(1, {size})
+    ) r
 '''
-TABLES = ('account', 'entry', 'lot')
 
 
 class Batches(Section):
@@ -94,12 +98,11 @@ class Batches(Section):
         members = [f'wide {self.wide + n}' for n in (1, 2, 3)]
         self.wide += 3
         for name in self.rotated(['jifen', 'careful'], round_number):
-            call = 'jifen.redeem(\'bench\', ' if name == 'jifen' else 'careful.redeem('
-            rest = ')' if name == 'jifen' else ', null, null)'
+            call = "jifen.redeem('bench', '{}', {})" if name == 'jifen' else "careful.redeem('{}', {}, null, null)"
             connection = server.connect('batches')
             with connection.cursor() as cursor:
                 server.log(f'redemption over {lots} lots, {name}')
-                seconds = server.timed(cursor, [f"select {call}'{member}', {10 * lots}{rest}" for member in members])
+                seconds = server.timed(cursor, ['select ' + call.format(member, 10 * lots) for member in members])
             connection.close()
             self.samples.add(Key(f'redemption over {lots:,} lots', name, 1, 'on'), 3 * lots / seconds, 'lots/s')
 

@@ -65,7 +65,8 @@ def lines(samples, sizes):
         commit = '' if key.commit == '-' else f', synchronous_commit {key.commit}'
         sessions = '' if key.clients == 1 else f', {key.clients} clients'
         name = to.implementation if to.workload == key.workload else to.workload
-        yield Line(f'{key.workload}{sessions}{commit}', f'≥ {least:g} × {name}', ratio and f'{ratio:.2f} ×', ratio and ratio >= least)
+        yield Line(f'{key.workload}{sessions}{commit}', f'≥ {least:g} × {name}', ratio and f'{ratio:.2f} ×',
+                   ratio and ratio >= least)
     lots = sizes.numbers('growth_lots')
     for call, ratio, beside, other in growth(samples, sizes):
         yield Line(f'{call} at {max(lots):,} lots', f'≥ {GROWTH} × the same at {min(lots):,}', ratio and f'{ratio:.2f} ×',

@@ -22,7 +22,7 @@ class Calls(Section):
 
     @staticmethod
     def updates(table):
-        return server.rows('bench', f'''select n_tup_upd, n_tup_hot_upd from pg_stat_all_tables where relid = '{table}'::regclass''')[0]
+        return server.rows('bench', f"select n_tup_upd, n_tup_hot_upd from pg_stat_all_tables where relid = '{table}'::regclass")[0]
 
     def measure(self, round_number):
         runs = [(commit, clients, workload)

@@ -16,7 +16,8 @@ POINTS = '\\set points random(1, 21)\n'
 CALLS = {
     'jifen': {
         'earn': KEY + """
-select seq from jifen.earn('bench', 'member ' || :m, 10, reference => 'order ' || :m, idempotency_key => 'earn ' || :n, source => 'purchase');
+select seq from jifen.earn('bench', 'member ' || :m, 10, reference => 'order ' || :m, idempotency_key => 'earn ' || :n,
+    source => 'purchase');
 """,
         'redeem': KEY + POINTS + """
 select seq from jifen.redeem('bench', 'member ' || :m, :points, reference => 'order ' || :m, idempotency_key => 'redeem ' || :n);

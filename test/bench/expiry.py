@@ -4,11 +4,9 @@ import server
 from check import check
 from samples import Key, Section
 
-RUNS = {
-    'jifen': ["call jifen.run_expiry('shop')"],
-    'careful': ['call careful.run_expiry(1000)'],
-    'floor': None,
-}
+with open(f'{server.HERE}/year_end_plain.sql') as plain:
+    PLAIN = plain.read().replace(':from_account', '0').replace(':to_account', '9223372036854775807')
+RUNS = {'jifen': "call jifen.run_expiry('shop')", 'careful': 'call careful.run_expiry(1000)', 'floor': PLAIN}
 
 
 class Expiry(Section):
@@ -28,15 +26,14 @@ class Expiry(Section):
         server.rows('year_end_run', 'checkpoint')
         for name in self.rotated(list(RUNS), round_number):
             server.log(f'expiry, {name}')
-            with open(f'{server.HERE}/year_end_plain.sql') as file:
-                plain = file.read().replace(':from_account', '0').replace(':to_account', '9223372036854775807')
             connection = server.connect('year_end_run')
             with connection.cursor() as cursor:
-                seconds = server.timed(cursor, RUNS[name] or [plain])
+                seconds = server.timed(cursor, [RUNS[name]])
             connection.close()
             self.samples.add(Key('expiry', name, 1, 'on'), lots / seconds, 'lots/s')
-        written = server.value('year_end_run', "select sum(lots) from jifen.job_run where error is null and ended_at is not null")
+        written = server.value('year_end_run', 'select sum(lots) from jifen.job_run where error is null and ended_at is not null')
         emptied = server.value('year_end_run', 'select count(*) from careful.lot where not open')
-        plain = server.value('year_end_run', 'select (select count(*) from plain.allocation) - (select count(*) from jifen.allocation)')
-        assert (written, emptied, plain) == (lots, lots, 0), (written, emptied, plain)
+        more = server.value('year_end_run',
+                            'select (select count(*) from plain.allocation) - (select count(*) from jifen.allocation)')
+        assert (written, emptied, more) == (lots, lots, 0), (written, emptied, more)
         check('year_end_run', 'jifen', 'careful')

@@ -33,7 +33,8 @@ class Growth(Section):
 
     def measure(self, round_number):
         clients = max(self.sizes.numbers('clients'))
-        runs = [(lots, name) for lots in self.lots for name in CALLS_MEASURED + ('select-only', 'simple-update')]
+        # What is compared comes one after the other.
+        runs = [(lots, name) for name in CALLS_MEASURED + ('select-only', 'simple-update') for lots in self.lots]
         for lots, name in self.rotated(runs, round_number):
             server.log(f'{name} at {lots} lots')
             limit = {'seconds': self.sizes.seconds_each}
@@ -48,7 +49,7 @@ class Growth(Section):
                 script = [(1, SELECT_ONLY if name == 'select-only' else SIMPLE_UPDATE)]
             rate, _ = server.pgbench(database, script, clients, 'off', {'members': lots // 4, 'rows': lots}, **limit)
             self.samples.add(Key(f'{name} at {lots:,} lots', implementation, clients, 'off'), rate, 'transactions/s')
-        runs = [(entries, name) for entries in self.entries for name in CALLS_MEASURED]
+        runs = [(entries, name) for name in CALLS_MEASURED for entries in self.entries]
         for entries, name in self.rotated(runs, round_number):
             server.log(f'{name} of accounts of {entries} entries')
             script = f'\\set m random(1, {self.entries[entries]})\n' + \

@@ -38,6 +38,52 @@ earns and redeems by turns. In batches, both post() and the loop in the server, 
 """
 
 
+BUDGET = """\
+## The budget
+
+Ratios that are aimed at, each within this run.
+
+"""
+
+CALLS = """\
+## Postings and reads
+
+How many times as fast as the others jifen is; of pgbench's own, `select-only` is beside reads and `tpcb-like` beside the rest.
+
+"""
+
+LEDGERS = """\
+## Growth of the ledger
+
+Transactions per second of ledgers of so many lots, four for each member; `select-only` and `simple-update` of as many rows beside
+them. synchronous_commit off.
+
+"""
+
+ACCOUNTS = """\
+## Growth of an account
+
+Transactions per second on accounts of so many entries, most of their points spent. 1 client, synchronous_commit off.
+
+"""
+
+STORAGE = """\
+## Storage, memory, and a database that nothing analyzes
+
+Bytes of disk are those by which all tables and indexes grow. Bytes of WAL are all that is written, with the images of pages that are
+changed for the first time after a checkpoint, most of which fall into the first half. Memory is the session's own, with the array of
+postings, which is measured alone too. The last lines are of one session that posts into a new database whose tables are not analyzed.
+
+"""
+
+REPORTS = """\
+## Reports
+
+What finance reads, out of summaries and out of the journal.
+
+"""
+
+
 def table(head, lines):
     return '\n'.join(['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
                      + ['| ' + ' | '.join(line) + ' |' for line in lines]) + '\n'
@@ -78,16 +124,16 @@ def ratio_table(samples, keys):
                   'to the floor'], lines)
 
 
-def growth_table(samples, keys, implementation, sizes_of, unit):
-    """A line for each call, a column for each size."""
-    calls = list(dict.fromkeys(key.workload.split(sizes_of)[0] for key in keys))
-    columns = list(dict.fromkeys(key.workload.split(sizes_of)[1] for key in keys))
+def growth_table(samples, keys, between):
+    """A line for each call, a column for each size: the key's workload is the call, between, and the size."""
+    calls = list(dict.fromkeys(key.workload.split(between)[0] for key in keys))
+    columns = list(dict.fromkeys(key.workload.split(between)[1] for key in keys))
     lines = []
     for call in calls:
-        found = {key.workload.split(sizes_of)[1]: key for key in keys if key.workload.split(sizes_of)[0] == call}
+        found = {key.workload.split(between)[1]: key for key in keys if key.workload.split(between)[0] == call}
         lines.append([call] + [f'{rate(samples.median(found[size]))} ({spread(samples.rates[found[size]])})' for size in columns]
                      + [times(samples.ratio(found[columns[-1]], found[columns[0]]))])
-    return table([unit] + columns + ['last to first'], lines)
+    return table(['call'] + columns + ['last to first'], lines)
 
 
 def markdown(samples, sizes, took, reports):
@@ -99,31 +145,23 @@ def markdown(samples, sizes, took, reports):
         ['## Machine and settings', '', f'- {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {took / 60:.0f} minutes'] + server.machine()
         + ['- sizes: ' + ', '.join(f'{name}={what}' for name, what in sizes.all.items()), '']))
     sections.append(COMPARED)
-    sections.append('## The budget\n\nRatios that are aimed at, each within this run.\n\n' + budget_table(samples, sizes))
+    sections.append(BUDGET + budget_table(samples, sizes))
     own = [key for key in keys if key.implementation == 'jifen' and key not in at_lots + of_accounts]
     if own:
-        sections.append('## Postings and reads\n\nHow many times as fast as the others jifen is; of pgbench\'s own, `select-only` is beside '
-                        'reads and `tpcb-like` beside the rest.\n\n' + ratio_table(samples, own))
+        sections.append(CALLS + ratio_table(samples, own))
     if at_lots:
-        sections.append(
-            '## Growth of the ledger\n\nTransactions per second of ledgers of so many lots, four for each member; `select-only` and `simple-update` '
-            f'of as many rows beside them. {at_lots[0].clients} clients, synchronous_commit off.\n\n'
-            + growth_table(samples, at_lots, 'jifen', ' at ', 'call'))
+        sections.append(LEDGERS + growth_table(samples, at_lots, ' at '))
     if of_accounts:
-        sections.append('## Growth of an account\n\nTransactions per second on accounts of so many entries, most of their points spent. 1 client, '
-                        'synchronous_commit off.\n\n' + growth_table(samples, of_accounts, 'jifen', ' of accounts of ', 'call'))
+        sections.append(ACCOUNTS + growth_table(samples, of_accounts, ' of accounts of '))
     if samples.figures:
-        sections.append(
-            '## Storage, memory, and a database that nothing analyzes\n\nBytes of disk are those by which all tables and indexes grow; bytes of WAL are '
-            'those written, with images of pages that are first changed after a checkpoint, most of which are in the first half. Memory is the '
-            'session\'s own, the array of postings included. The last lines are of one session that posts into a new database whose tables are '
-            'not analyzed.\n\n'
-            + table(['what', 'measured'], [[name, f'{number:,.1f} {unit}'] for name, (unit, number) in samples.figures.items()]))
+        sections.append(STORAGE + table(['what', 'measured'], [[name, f'{number:,.1f} {unit}']
+                                                               for name, (unit, number) in samples.figures.items()]))
     if reports:
-        sections.append('## Reports\n\nWhat finance reads, out of summaries and out of the journal.\n\n' + reports)
+        sections.append(REPORTS + reports)
     sections.append('## All rates\n\n' + table(
         ['workload', 'implementation', 'clients', 'synchronous_commit', 'median', 'lowest to highest'],
-        [[key.workload, key.implementation, str(key.clients), key.commit, f'{rate(samples.median(key))} {samples.units[key]}', spread(numbers)]
+        [[key.workload, key.implementation, str(key.clients), key.commit, f'{rate(samples.median(key))} {samples.units[key]}',
+          spread(numbers)]
          for key, numbers in samples.rates.items()]))
     return '\n'.join(sections)
 
@@ -136,8 +174,9 @@ def comma_separated(samples):
                      'to_pgbench', 'to_careful', 'to_everyday', 'to_floor'])
     for key, numbers in samples.rates.items():
         ratios = compared(samples, key) if key.implementation == 'jifen' else [None] * 4
-        writer.writerow([key.workload.replace(',', ''), *key[1:], samples.units[key], f'{samples.median(key):.3f}', f'{min(numbers):.3f}',
-                         f'{max(numbers):.3f}', len(numbers)] + ['' if ratio is None else f'{ratio:.3f}' for ratio in ratios])
+        figures = [f'{number:.3f}' for number in (samples.median(key), min(numbers), max(numbers))]
+        writer.writerow([key.workload.replace(',', ''), *key[1:], samples.units[key], *figures, len(numbers)]
+                        + ['' if ratio is None else f'{ratio:.3f}' for ratio in ratios])
     for name, (unit, number) in samples.figures.items():
         writer.writerow([name.replace(',', ''), '', '', '', unit] + [f'{number:.3f}'] * 3 + [1] + [''] * 4)
     return file.getvalue()

@@ -11,8 +11,8 @@ TABLES = '''
     where n.nspname in ('jifen', 'careful', 'everyday') and c.relkind = 'r'
 '''
 BATCH = '''
-    select jifen.posting('bench', 'member ' || 1 + n % {members}, 'earn', 10, reference => 'order ' || n, idempotency_key => 'million ' || n,
-        source => 'purchase')
+    select jifen.posting('bench', 'member ' || 1 + n % {members}, 'earn', 10, reference => 'order ' || n,
+        idempotency_key => 'million ' || n, source => 'purchase')
     from generate_series(1, {postings}) n
 '''
 

@@ -10,7 +10,8 @@ from samples import Section
 SCRIPT = """
 \\set m random(1, :members)
 \\set n random(1, 9000000000000000000)
-select seq from jifen.earn('bench', 'member ' || :m, 10, reference => 'order ' || :m, idempotency_key => 'earn ' || :n, source => 'purchase');
+select seq from jifen.earn('bench', 'member ' || :m, 10, reference => 'order ' || :m, idempotency_key => 'earn ' || :n,
+    source => 'purchase');
 select seq from jifen.redeem('bench', 'member ' || :m, 4, reference => 'order ' || :m, idempotency_key => 'redeem ' || :n);
 select available from jifen.balance('bench', 'member ' || :m);
 """
@@ -37,7 +38,8 @@ class UnAnalyzed(Section):
             done += rate
         for tenth, mean in enumerate(means):
             if mean:
-                self.samples.figure(f'un-analyzed, from {tenth * postings // 10:,} postings on', 'postings/s', 2 * sum(mean) / len(mean))
+                self.samples.figure(f'un-analyzed, from {tenth * postings // 10:,} postings on', 'postings/s',
+                                    2 * sum(mean) / len(mean))
 
     def check(self):
         check('un_analyzed', 'jifen')
