@@ -3,6 +3,11 @@
 create sequence account_id_seq;
 comment on sequence account_id_seq is 'Numbers of accounts';
 
+-- A check of the table would be made ready anew for each update of an account.
+create domain account_status as text collate "C"
+    constraint account_status_known check (value in ('open', 'frozen', 'closed'));
+comment on domain account_status is 'Whether an account takes postings: open, frozen (not until it is unfrozen) or closed (for good)';
+
 -- No foreign keys here and in the tables below: a parallel restore loads an
 -- extension's tables in any order. The functions alone write them, and
 -- reconcile() finds whatever does not fit.
@@ -30,10 +35,9 @@ create table account (
     program_id integer not null,
     head_hash bytea,
     salt bytea,
-    status text collate "C" not null default 'open',
+    status account_status not null default 'open',
     member text collate "C" not null,
-    constraint account_member_key unique (program_id, member),
-    constraint account_status_known check (status in ('open', 'frozen', 'closed'))
+    constraint account_member_key unique (program_id, member)
 ) with (fillfactor = 80);
 
 create index account_due on account (program_id, due_at, account_id) where due_at < 'infinity';
@@ -66,7 +70,7 @@ create table status_change (
     account_id bigint not null,
     change_no integer not null,
     changed_at timestamptz not null default now(),
-    status text collate "C" not null,
+    status account_status not null,
     reason text,
     actor text not null,
     primary key (account_id, change_no)

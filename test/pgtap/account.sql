@@ -26,7 +26,7 @@ $$;
 
 -- ---------- open ----------
 
-select is((select (a.member, a.status, a.balance, a.held, a.last_seq, last_activity_at(a), a.last_event_at, a.opened_at)
+select is((select (a.member, a.status::text, a.balance, a.held, a.last_seq, last_activity_at(a), a.last_event_at, a.opened_at)
         from open_account('p', 'ann') a),
     row('ann'::text collate "C", 'open'::text collate "C", 0::point_amount, 0::point_amount, 0::bigint, null::timestamptz,
         null::timestamptz, now()),
