@@ -1,7 +1,8 @@
 -- liability: what the issuer owes.
 
 -- What the flows do not tell, found by indexes on what is open: neither all lots
--- nor all accounts are read, whatever the planner knows of the tables.
+-- nor all accounts are read, whatever the planner knows of the tables. Planned
+-- once for all programs, for that takes longer than to look up what one has.
 create function unbooked(
     program_id integer,
     out released numeric,
@@ -12,8 +13,10 @@ create function unbooked(
 )
 language plpgsql stable parallel safe security definer
 set search_path = jifen, pg_temp
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set jit = off
 as $$
 #variable_conflict use_column

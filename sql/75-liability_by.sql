@@ -48,16 +48,18 @@ begin
         return;
     end if;
     return query
-    -- Materialized: the clock of each lot is read once, not wherever it is named.
+    -- Materialized: the clock of each lot is read once, not wherever it is named,
+    -- and not again for when the lot lapses unless that waits for a notice.
     with moving as materialized (
-        select l.program_id, p.time_zone, l.remaining, l.expires_at, l.lapses_at
+        select l.program_id, p.time_zone, l.remaining, l.expires_at,
+            case when l.notice_days is not null then l.lapses_at end as lapses_at_notice
         from jifen.open_lot l
         join jifen.program p on p.program_id = l.program_id
         where l.rule_no is not null
     )
     select m.program_id, jifen.lot_expires_month(m.expires_at, null, m.time_zone),
-        sum(m.remaining::bigint), coalesce(sum(m.remaining::bigint) filter (where m.lapses_at <= now()), 0),
-        coalesce(sum(m.remaining::bigint) filter (where m.expires_at <= now() and m.lapses_at > now()), 0)
+        sum(m.remaining::bigint), coalesce(sum(m.remaining::bigint) filter (where coalesce(m.lapses_at_notice, m.expires_at) <= now()), 0),
+        coalesce(sum(m.remaining::bigint) filter (where m.expires_at <= now() and m.lapses_at_notice > now()), 0)
     from moving m
     group by 1, 2;
 end
