@@ -13,7 +13,7 @@
 ##   make check           every test; PROVE_TESTS='FILE...' only those, PROVE_FLAGS=-v tells more
 ##   make soak            the random model of the tests, longer, run after run; SEED=1 OPERATIONS=20000 RUNS=10 and the like
 ##   make bench           everything beside pgbench's own, what a user would write and the floor; writes docs/benchmarks.md and
-##                        .csv in some two hours; ROUNDS=3 SECONDS_EACH=10 MEMBERS=1000000 SECTIONS='calls batches' and the like
+##                        .csv, which takes hours at full size; ROUNDS=3 SECONDS_EACH=10 MEMBERS=1000000 SECTIONS='calls batches' and the like
 ##   make bench-quick     the same in a few minutes, smaller; prints it only
 ##   make bench-year-end  everything of 300,000 members lapses at once, beside plain statements; LOTS=1000000 ROUNDS=3 and the like
 ##   make bench-liability the reports over 10 million entries, beside plain aggregates; MEMBERS=1000000 ENTRIES=10000000 and the like
