@@ -334,7 +334,7 @@ from (
     group by d.program_id, d.party, d.day
 ) d;
 
-comment on view prepaid_by_day is 'Budgets paid in advance, by the local days on which they changed';
+comment on view prepaid_by_day is 'Budgets paid in advance, by the local days on which they changed; reports are made of it';
 comment on column prepaid_by_day.program_id is 'Program';
 comment on column prepaid_by_day.party is 'Funder';
 comment on column prepaid_by_day.day is 'Local day';

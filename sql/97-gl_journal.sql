@@ -167,7 +167,7 @@ cross join lateral (
 ) x
 where x.amount <> 0;
 
-comment on view gl_posting is 'Amounts from one role of gl_account to another, by the local day on which entries are reported';
+comment on view gl_posting is 'Amounts from one role of gl_account to another, by the local day on which entries are reported; gl_journal is made of it';
 comment on column gl_posting.program is 'Program';
 comment on column gl_posting.day is 'Local day';
 comment on column gl_posting.posting_no is 'Kind of the posting: the order within a day';

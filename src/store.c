@@ -2,8 +2,9 @@
  * store.c
  *	  Stores what was decided on accounts.
  *
- * The rows are handed to the statements that write them as transient
- * relations, one row or ten thousand alike.
+ * New rows are added to their tables many at a time (insert.c).  Rows that
+ * change or go are written by statements: a few each by its own, more of them
+ * all by one, which sees them as a transient relation.
  */
 #include "postgres.h"
 
@@ -488,8 +489,8 @@ add_debt_row(Rows *rows, const JifenAccount *account, const JifenDebt *debt)
 
 /*
  * Stores what was decided since the last time on the accounts, which the
- * caller has locked: each account updated once, each row written once, a
- * statement for each table and kind of change.
+ * caller has locked: each account updated once, each row written once, table
+ * by table.
  */
 void
 jifen_store(JifenAccount **accounts, int naccounts)
