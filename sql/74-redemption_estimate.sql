@@ -260,7 +260,7 @@ create function portfolios_at(
 ) returns setof record
 language plpgsql stable parallel safe security definer
 set search_path = jifen, pg_temp
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
 set jit = off
 as $$
 #variable_conflict use_column
