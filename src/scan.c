@@ -1,0 +1,177 @@
+/*
+ * scan.c
+ *	  Finds rows by an index, without a statement.
+ *
+ * To start and end a plan for a row or two takes several times as long as to
+ * find them.  A posting looks up its program, its account, its key and its lots
+ * here; what takes joins or sums is left to statements (plan.c).
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "storage/lockdefs.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+
+#include "posting.h"
+#include "scan.h"
+
+/* Opens the table; its row type must be the one known in tables.h. */
+Relation
+jifen_open_table(const char *name, int natts, LOCKMODE mode)
+{
+	Oid			table_oid = get_relname_relid(name, get_namespace_oid("jifen", false));
+	Relation	table = table_open(table_oid, mode);
+
+	if (RelationGetDescr(table)->natts != natts)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table jifen.%s is not of the version of the jifen library", name),
+				 errhint("Run ALTER EXTENSION jifen UPDATE.")));
+	return table;
+}
+
+/*
+ * Begins a scan of the table by that index: read-only, with the snapshot of the
+ * calling query, else with one taken now, which sees what this transaction has
+ * written.  Keys are set next, then rows are asked for.
+ */
+void
+jifen_begin_scan(JifenScan *scan, const char *table, int natts, const char *index, bool read_only)
+{
+	memset(scan, 0, sizeof(*scan));
+	scan->table = jifen_open_table(table, natts, read_only ? AccessShareLock : RowShareLock);
+	scan->index = index_open(get_relname_relid(index, RelationGetNamespace(scan->table)), AccessShareLock);
+	if (!scan->index->rd_index->indisvalid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index jifen.%s is not valid", index),
+				 errhint("Run REINDEX INDEX jifen.%s.", index)));
+	scan->slot = table_slot_create(scan->table, NULL);
+	scan->snapshot = RegisterSnapshot(read_only ? GetActiveSnapshot() : GetTransactionSnapshot());
+}
+
+/* Adds a condition on a column of the index, from 1; a key that is there gets another value. */
+void
+jifen_set_key(JifenScan *scan, int column, StrategyNumber strategy, Datum value)
+{
+	Oid			type = scan->index->rd_opcintype[column - 1];
+	Oid			operator;
+
+	for (int i = 0; i < scan->nkeys; i++)
+	{
+		if (scan->keys[i].sk_attno == column && scan->keys[i].sk_strategy == strategy)
+		{
+			scan->keys[i].sk_argument = value;
+			return;
+		}
+	}
+	Assert(scan->nkeys < JIFEN_MAX_SCAN_KEYS);
+	operator = get_opfamily_member(scan->index->rd_opfamily[column - 1], type, type, strategy);
+	ScanKeyEntryInitialize(&scan->keys[scan->nkeys++], 0, (AttrNumber) column, strategy, type,
+						   scan->index->rd_indcollation[column - 1], get_opcode(operator), value);
+}
+
+/* Begins again, with the keys as they are now. */
+void
+jifen_rescan(JifenScan *scan)
+{
+	if (scan->scan)
+		index_rescan(scan->scan, scan->keys, scan->nkeys, NULL, 0);
+}
+
+/* The next row, in the order of the index; false: there is none. */
+bool
+jifen_next_row(JifenScan *scan)
+{
+	if (scan->scan == NULL)
+	{
+		scan->scan = index_beginscan(scan->table, scan->index, scan->snapshot, scan->nkeys, 0);
+		index_rescan(scan->scan, scan->keys, scan->nkeys, NULL, 0);
+	}
+	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
+}
+
+/*
+ * Locks the row there, FOR NO KEY UPDATE, waiting for others unless it is to be
+ * skipped; it becomes the row at hand, as its latest writer left it.  False: it
+ * is gone, or locked.
+ */
+bool
+jifen_lock_row(JifenScan *scan, const ItemPointerData *row, bool skip_locked)
+{
+	TM_FailureData failure;
+	ItemPointerData place = *row;
+	bool		is_fixed = IsolationUsesXactSnapshot();
+	TM_Result	result;
+
+	result = table_tuple_lock(scan->table, &place, scan->snapshot, scan->slot,
+							  GetCurrentCommandId(false), LockTupleNoKeyExclusive,
+							  skip_locked ? LockWaitSkip : LockWaitBlock,
+							  is_fixed ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	switch (result)
+	{
+		case TM_Ok:
+			return true;
+		case TM_WouldBlock:
+			return false;
+		case TM_Updated:
+		case TM_Deleted:
+			if (is_fixed)
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("could not serialize access due to concurrent %s",
+								result == TM_Updated ? "update" : "delete")));
+			return false;
+		default:
+			elog(ERROR, "could not lock a row of \"%s\": result %d",
+				 RelationGetRelationName(scan->table), result);
+	}
+}
+
+void
+jifen_end_scan(JifenScan *scan)
+{
+	if (scan->scan)
+		index_endscan(scan->scan);
+	ExecDropSingleTupleTableSlot(scan->slot);
+	UnregisterSnapshot(scan->snapshot);
+	index_close(scan->index, NoLock);
+	table_close(scan->table, NoLock);
+}
+
+Datum
+jifen_row_datum(JifenScan *scan, AttrNumber column)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(scan->slot, column, &is_null);
+
+	return is_null ? (Datum) 0 : value;
+}
+
+int64
+jifen_row_int64(JifenScan *scan, AttrNumber column)
+{
+	return DatumGetInt64(jifen_row_datum(scan, column));
+}
+
+TimestampTz
+jifen_row_time(JifenScan *scan, AttrNumber column)
+{
+	bool		is_null;
+	Datum		value = slot_getattr(scan->slot, column, &is_null);
+
+	return is_null ? JIFEN_NO_TIME : DatumGetTimestampTz(value);
+}
+
+/* A value of variable length, in memory of its own. */
+Datum
+jifen_row_copy(JifenScan *scan, AttrNumber column)
+{
+	Datum		value = jifen_row_datum(scan, column);
+
+	return value ? datumCopy(value, false, -1) : (Datum) 0;
+}
