@@ -15,7 +15,9 @@
 
 #include "argument.h"
 #include "plan.h"
+#include "scan.h"
 #include "storage.h"
+#include "tables.h"
 
 PG_FUNCTION_INFO_V1(balance);
 PG_FUNCTION_INFO_V1(expiring);
@@ -33,13 +35,6 @@ static JifenStatement find_account = {
 	"   where program_id = p.program_id and member = $2 offset 0) a"
 	" where p.code = $1",
 	2, {TEXTOID, TEXTOID}
-};
-
-static JifenStatement open_lots = {
-	"select " JIFEN_LOT_COLUMNS
-	" from jifen.lot l where l.account_id = $1"
-	" order by l.expires_at, l.seq",
-	1, {INT8OID}
 };
 
 static JifenStatement due_holds = {
@@ -147,7 +142,7 @@ add_due_holds(JifenAccount *account, uint64 n)
 		n = jifen_execute(&held_lots, values, NULL, true, 0);
 		for (uint64 row = 0; row < n; row++)
 		{
-			JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
+			JifenLot   *lot = jifen_add_lot_of_row(account, row);
 
 			jifen_add_taken(&hold->taken, &hold->ntaken, lot, jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 1));
 		}
@@ -193,6 +188,18 @@ load_account(Datum program, Datum member)
 	return account;
 }
 
+static void
+load_open_lots(JifenAccount *account)
+{
+	JifenScan	scan;
+
+	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_pkey", true);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+	while (jifen_next_row(&scan))
+		jifen_add_lot_at_hand(account, &scan);
+	jifen_end_scan(&scan);
+}
+
 /*
  * Loads the account's lots as far as they are known, or those that are open
  * now.  A hold that is due by then counts as released, as the job would book
@@ -205,11 +212,16 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 	Int64GetDatum(known->before_seq)};
 	Datum		due[] = {values[0], TimestampTzGetDatum(due_by), values[2]};
 	uint64		nholds;
-	uint64		n;
 
-	n = jifen_execute(is_past ? &lots_in_history : &open_lots, values, NULL, true, 0);
-	for (uint64 row = 0; row < n; row++)
-		jifen_add_lot_of_row(account, row, is_past);
+	if (is_past)
+	{
+		uint64		n = jifen_execute(&lots_in_history, values, NULL, true, 0);
+
+		for (uint64 row = 0; row < n; row++)
+			jifen_add_lot_of_row(account, row);
+	}
+	else
+		load_open_lots(account);
 
 	nholds = account->held == 0 ? 0 :
 		jifen_execute(is_past ? &due_holds_in_history : &due_holds, due, NULL, true, 0);

@@ -175,6 +175,8 @@ jifen_add_lot(JifenAccount *account, const JifenLot *lot)
 			known->revenue = lot->revenue;
 			known->size = lot->size;
 		}
+		if (ItemPointerIsValid(&lot->row))
+			known->row = lot->row;
 		return known;
 	}
 	account->lots = jifen_grown(account->lots, account->nlots, &account->maxlots,

@@ -45,13 +45,23 @@
 #define ri_CheckConstraintExprs ri_ConstraintExprs
 #endif
 
-/* What ExecInsertIndexTuples() is asked changed in 16; this is a plain insertion. */
+/*
+ * What ExecInsertIndexTuples() is asked, and what an update says of the indexes,
+ * changed in 16: before, all of them or none got a new tuple; since, maybe only
+ * those that summarize blocks.
+ */
 #if PG_VERSION_NUM >= 160000
+#define JifenIndexUpdate TU_UpdateIndexes
 #define jifen_insert_index_tuples(target, slot, estate) \
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL, false)
+#define jifen_update_index_tuples(target, slot, estate, which) \
+	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL, (which) == TU_Summarizing)
 #else
+#define JifenIndexUpdate bool
 #define jifen_insert_index_tuples(target, slot, estate) \
 	ExecInsertIndexTuples(target, slot, estate, false, false, NULL, NIL)
+#define jifen_update_index_tuples(target, slot, estate, which) \
+	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL)
 #endif
 
 #endif							/* JIFEN_COMPAT_H */

@@ -301,7 +301,7 @@ extend_accounts(Extension *extension, const int64 *account_ids, int n)
 	for (uint64 row = 0; row < nlots; row++)
 	{
 		JifenAccount *account = jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1));
-		const JifenLot *lot = jifen_add_lot_of_row(account, row, true);
+		const JifenLot *lot = jifen_add_lot_of_row(account, row);
 
 		if (!jifen_is_null(row, JIFEN_CREDIT_NCOLUMNS + 1))
 			undone[nundone++] = (Move)

@@ -5,13 +5,18 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
+#include "batch.h"
 #include "plan.h"
+#include "scan.h"
 #include "storage.h"
+#include "tables.h"
 
 #define TARGET_COLUMNS \
 	"e.account_id, e.seq, e.kind, e.amount, e.qualifying," \
@@ -115,29 +120,6 @@ static JifenStatement load_booked_expiry = {
 	1, {INT8OID}
 };
 
-/*
- * Entries of the given keys, by the place of the key, and when they were asked
- * to happen: a reinstatement is dated as the expiry that it undoes, and what
- * follows from it as asked.
- */
-#define ENTRIES_OF_KEYS(keys) \
-	"select w.place, e.entry, coalesce((select event_at from jifen.entry" \
-	"   where account_id = w.account_id and seq = e.seq + 1 and e.kind = 'reinstate'), e.event_at)" \
-	" from " keys " w (account_id, key, place)" \
-	" cross join lateral (select e as entry, e.seq, e.kind, e.event_at" \
-	"   from jifen.entry e where e.account_id = w.account_id" \
-	"     and hashtextextended(e.idempotency_key, 0) = hashtextextended(w.key, 0)" \
-	"     and e.idempotency_key = w.key offset 0) e"
-
-static JifenStatement load_keys = {
-	ENTRIES_OF_KEYS("unnest($1, $2) with ordinality"), 2, {INT8ARRAYOID, TEXTARRAYOID}
-};
-
-/* The same for a single one, which is most often the case. */
-static JifenStatement load_key = {
-	ENTRIES_OF_KEYS("(select $1, $2, 1::bigint)"), 2, {INT8OID, TEXTOID}
-};
-
 /* The other members of the transfers that these entries are of. */
 static JifenStatement find_counters = {
 	"select w.place, c.member"
@@ -163,30 +145,56 @@ key_arrays(const JifenKeys *keys, Datum *values)
 	values[1] = jifen_int8_array(seqs, keys->n);
 }
 
+/*
+ * When the entry was asked to happen: a reinstatement is dated as the expiry
+ * that it undoes, and what follows from it as asked.
+ */
+static TimestampTz
+asked_event_at(int64 account_id, int64 seq, JifenKind kind, TimestampTz event_at)
+{
+	JifenScan	scan;
+
+	if (kind != JIFEN_REINSTATE)
+		return event_at;
+	jifen_begin_scan(&scan, "entry", Natts_entry, "entry_pkey", false);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account_id));
+	jifen_set_key(&scan, 2, BTEqualStrategyNumber, Int64GetDatum(seq + 1));
+	if (jifen_next_row(&scan))
+		event_at = jifen_row_time(&scan, Anum_entry_event_at);
+	jifen_end_scan(&scan);
+	return event_at;
+}
+
 /* Sets first of the postings, which have keys, to the entries that have the same. */
 void
 jifen_load_keys(JifenPosting **postings, int n)
 {
-	int64	   *account_ids = palloc(n * sizeof(int64));
-	Datum	   *keys = palloc(n * sizeof(Datum));
-	Datum		values[2];
-	uint64		nfound;
+	JifenScan	scan;
 
+	jifen_begin_scan(&scan, "entry", Natts_entry, "entry_key", false);
 	for (int i = 0; i < n; i++)
 	{
-		account_ids[i] = postings[i]->account->account_id;
-		keys[i] = postings[i]->idempotency_key;
-	}
-	values[0] = n == 1 ? Int64GetDatum(account_ids[0]) : jifen_int8_array(account_ids, n);
-	values[1] = n == 1 ? keys[0] : jifen_text_array(keys, n);
-	nfound = jifen_execute(n == 1 ? &load_key : &load_keys, values, NULL, false, 0);
-	for (uint64 row = 0; row < nfound; row++)
-	{
-		JifenPosting *posting = postings[jifen_get_int64(row, 1) - 1];
+		JifenPosting *posting = postings[i];
+		Datum		key = posting->idempotency_key;
 
-		posting->first = DatumGetHeapTupleHeaderCopy(jifen_get_datum(row, 2));
-		posting->first_event_at = jifen_get_time(row, 3);
+		CHECK_FOR_INTERRUPTS();
+		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(posting->account->account_id));
+		jifen_set_key(&scan, 2, BTEqualStrategyNumber,
+					  DirectFunctionCall2Coll(hashtextextended, DEFAULT_COLLATION_OID,
+											  key, Int64GetDatum(0)));
+		jifen_rescan(&scan);
+		while (posting->first == NULL && jifen_next_row(&scan))
+		{
+			if (jifen_compare_texts(key, jifen_row_datum(&scan, Anum_entry_idempotency_key)) != 0)
+				continue;
+			posting->first = DatumGetHeapTupleHeader(ExecFetchSlotHeapTupleDatum(scan.slot));
+			posting->first_event_at =
+				asked_event_at(posting->account->account_id, jifen_row_int64(&scan, Anum_entry_seq),
+							   jifen_kind_from_name(TextDatumGetCString(jifen_row_datum(&scan, Anum_entry_kind))),
+							   jifen_row_time(&scan, Anum_entry_event_at));
+		}
 	}
+	jifen_end_scan(&scan);
 }
 
 /*
@@ -268,7 +276,7 @@ jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entr
 			JifenTarget *target = jifen_find_target(account, jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 1));
 
 			jifen_add_taken(&target->taken, &target->ntaken,
-							jifen_add_lot_of_row(account, row, true),
+							jifen_add_lot_of_row(account, row),
 							jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 2));
 		}
 	}
@@ -278,7 +286,7 @@ jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entr
 		n = jifen_execute(&load_own_lots, values, NULL, false, 0);
 		for (uint64 row = 0; row < n; row++)
 			jifen_add_lot_of_row(jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1)),
-								 row, true);
+								 row);
 	}
 	jifen_wind_loaded(accounts, naccounts, &jifen_everything);
 }
@@ -340,7 +348,7 @@ load_lots_in_history(JifenAccount *account)
 	credits = palloc_extended((ncredits + 1) * sizeof(CreditTime), MCXT_ALLOC_HUGE);
 	for (uint64 row = 0; row < ncredits; row++)
 	{
-		JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
+		JifenLot   *lot = jifen_add_lot_of_row(account, row);
 
 		lot->credited_at = jifen_get_time(row, JIFEN_CREDIT_NCOLUMNS + 1);
 		credits[row] = (CreditTime)

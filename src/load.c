@@ -2,6 +2,11 @@
  * load.c
  *	  Loads what a posting needs of the present state of accounts that are locked:
  *	  their lots, holds and debts.
+ *
+ * In the statements here, in moving.c and in history.c, OFFSET 0 keeps a join
+ * by its whole key: on tables that were never analyzed, the planner thinks that
+ * the account alone is as good, and reads all of the account's rows for each of
+ * them.
  */
 #include "postgres.h"
 
@@ -11,34 +16,12 @@
 #include "utils/datum.h"
 
 #include "plan.h"
+#include "scan.h"
 #include "storage.h"
+#include "tables.h"
 
 /* So many lots are read at first; most redemptions need fewer. */
-#define FIRST_LOTS "16"
-
-static JifenStatement load_first_lots = {
-	"select " JIFEN_LOT_COLUMNS
-	" from unnest($1, $2) w (account_id, at)"
-	" cross join lateral (select * from jifen.lot"
-	"   where account_id = w.account_id and expires_at > w.at"
-	"   order by expires_at, seq limit " FIRST_LOTS ") l",
-	2, {INT8ARRAYOID, TIMESTAMPTZARRAYOID}
-};
-
-static JifenStatement load_all_lots = {
-	"select " JIFEN_LOT_COLUMNS
-	" from jifen.lot l where l.account_id = $1"
-	" order by l.expires_at, l.seq",
-	1, {INT8OID}
-};
-
-static JifenStatement load_lapsed_lots = {
-	"select " JIFEN_LOT_COLUMNS ", l.ctid"
-	" from jifen.lot l"
-	" where l.account_id = any ($1) and l.expires_at <= $2 and l.rule_no is null"
-	" order by l.account_id, l.expires_at, l.seq",
-	2, {INT8ARRAYOID, TIMESTAMPTZOID}
-};
+#define FIRST_LOTS 16
 
 static JifenStatement load_origins = {
 	"select " JIFEN_CREDIT_COLUMNS
@@ -105,12 +88,23 @@ copy_value(uint64 row, int column)
 		datumCopy(jifen_get_datum(row, column), false, -1);
 }
 
-/*
- * The lot of a result row that begins with JIFEN_LOT_COLUMNS or, with its
- * origin, JIFEN_CREDIT_COLUMNS.
- */
+/* The policy of a lot, where that needs it. */
+static const ExpiryPolicy *
+policy_of_lot(Datum expiry)
+{
+	const ExpiryPolicy *policy = DatumGetExpiryPolicyP(expiry);
+	ExpiryPolicy *copy;
+
+	if (policy == NULL || !jifen_policy_has_inactivity(policy))
+		return NULL;
+	copy = palloc(sizeof(ExpiryPolicy));
+	*copy = *policy;
+	return copy;
+}
+
+/* The lot, with its origin, of a result row that begins with JIFEN_CREDIT_COLUMNS. */
 JifenLot *
-jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin)
+jifen_add_lot_of_row(JifenAccount *account, uint64 row)
 {
 	JifenLot	lot = {0};
 
@@ -120,26 +114,35 @@ jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin)
 	lot.stored = lot.remaining = jifen_get_int64(row, 5);
 	if (!jifen_is_null(row, 6))
 	{
-		const ExpiryPolicy *policy = DatumGetExpiryPolicyP(jifen_get_datum(row, 7));
-
 		lot.rule_no = DatumGetInt16(jifen_get_datum(row, 6));
 		lot.counts_from = jifen_get_time(row, 8);
-		if (policy && jifen_policy_has_inactivity(policy))
-		{
-			ExpiryPolicy *copy = palloc(sizeof(ExpiryPolicy));
-
-			*copy = *policy;
-			lot.expiry = copy;
-		}
+		lot.expiry = policy_of_lot(jifen_get_datum(row, 7));
 	}
-	lot.has_origin = has_origin;
-	if (has_origin)
+	lot.has_origin = true;
+	lot.issued_at = jifen_get_time(row, 8);
+	lot.source = copy_value(row, 9);
+	lot.funder = copy_value(row, 10);
+	lot.revenue = copy_value(row, 11);
+	lot.size = jifen_get_int64(row, 12);
+	return jifen_add_lot(account, &lot);
+}
+
+/* The lot whose row is at hand. */
+JifenLot *
+jifen_add_lot_at_hand(JifenAccount *account, JifenScan *scan)
+{
+	JifenLot	lot = {0};
+
+	lot.row = scan->slot->tts_tid;
+	lot.seq = jifen_row_int64(scan, Anum_lot_seq);
+	lot.expires_at = jifen_row_time(scan, Anum_lot_expires_at);
+	lot.available_at = jifen_row_time(scan, Anum_lot_available_at);
+	lot.stored = lot.remaining = jifen_row_int64(scan, Anum_lot_remaining);
+	lot.rule_no = DatumGetInt16(jifen_row_datum(scan, Anum_lot_rule_no));
+	if (lot.rule_no != 0)
 	{
-		lot.issued_at = jifen_get_time(row, 8);
-		lot.source = copy_value(row, 9);
-		lot.funder = copy_value(row, 10);
-		lot.revenue = copy_value(row, 11);
-		lot.size = jifen_get_int64(row, 12);
+		lot.counts_from = jifen_row_time(scan, Anum_lot_counts_from);
+		lot.expiry = policy_of_lot(jifen_row_datum(scan, Anum_lot_expiry));
 	}
 	return jifen_add_lot(account, &lot);
 }
@@ -151,39 +154,42 @@ jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin)
 void
 jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *from)
 {
-	Datum		values[2];
-	uint64		n;
+	JifenScan	scan;
 
 	if (from->n == 0)
 		return;
-	values[0] = jifen_int8_array(from->account_ids, from->n);
-	values[1] = PointerGetDatum(construct_array(from->values, from->n, TIMESTAMPTZOID, sizeof(TimestampTz),
-												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	n = jifen_execute(&load_first_lots, values, NULL, false, 0);
+	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_pkey", false);
 	for (int i = 0; i < from->n; i++)
-		jifen_account_of_id(accounts, naccounts, from->account_ids[i])->known_from =
-			DatumGetTimestampTz(from->values[i]);
-	for (uint64 row = 0; row < n; row++)
 	{
-		JifenAccount *account = jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1));
-		JifenLot   *lot = jifen_add_lot_of_row(account, row, false);
+		JifenAccount *account = jifen_account_of_id(accounts, naccounts, from->account_ids[i]);
 
-		account->known_to = lot->expires_at;
-		account->known_to_seq = lot->seq;
+		account->known_from = DatumGetTimestampTz(from->values[i]);
+		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+		jifen_set_key(&scan, 2, BTGreaterStrategyNumber, from->values[i]);
+		jifen_rescan(&scan);
+		for (int n = 0; n < FIRST_LOTS && jifen_next_row(&scan); n++)
+		{
+			const JifenLot *lot = jifen_add_lot_at_hand(account, &scan);
+
+			account->known_to = lot->expires_at;
+			account->known_to_seq = lot->seq;
+		}
 	}
+	jifen_end_scan(&scan);
 }
 
 void
 jifen_load_all_lots(JifenAccount *account)
 {
-	Datum		values[] = {Int64GetDatum(account->account_id)};
-	uint64		n;
+	JifenScan	scan;
 
 	if (account->has_all_lots)
 		return;
-	n = jifen_execute(&load_all_lots, values, NULL, false, 0);
-	for (uint64 row = 0; row < n; row++)
-		jifen_add_lot_of_row(account, row, false);
+	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_pkey", false);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+	while (jifen_next_row(&scan))
+		jifen_add_lot_at_hand(account, &scan);
+	jifen_end_scan(&scan);
 	account->has_all_lots = true;
 	account->has_moving_lots = true;
 	jifen_wind_loaded(&account, 1, &jifen_everything);
@@ -209,7 +215,7 @@ jifen_load_origins(JifenAccount *account)
 	values[1] = jifen_int8_array(seqs, nseqs);
 	n = jifen_execute(&load_origins, values, NULL, false, 0);
 	for (uint64 row = 0; row < n; row++)
-		jifen_add_lot_of_row(account, row, true);
+		jifen_add_lot_of_row(account, row);
 }
 
 /* Loads into each account its lots lapsed by as_of, and the moving ones that may have. */
@@ -218,19 +224,21 @@ jifen_load_lapsed(JifenAccount **accounts, int naccounts, TimestampTz as_of)
 {
 	JifenAccount **due = palloc((naccounts + 1) * sizeof(JifenAccount *));
 	int			ndue = 0;
-	Datum		values[] = {jifen_account_id_array(accounts, naccounts), TimestampTzGetDatum(as_of)};
-	uint64		n = jifen_execute(&load_lapsed_lots, values, NULL, false, 0);
-	JifenAccount **account = accounts;
+	JifenScan	scan;
 
-	for (uint64 row = 0; row < n; row++)
+	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_pkey", false);
+	for (int i = 0; i < naccounts; i++)
 	{
-		JifenLot   *lot;
-
-		while ((*account)->account_id != jifen_get_int64(row, 1))
-			account++;
-		lot = jifen_add_lot_of_row(*account, row, false);
-		lot->row = *(ItemPointer) DatumGetPointer(jifen_get_datum(row, JIFEN_LOT_NCOLUMNS + 1));
+		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(accounts[i]->account_id));
+		jifen_set_key(&scan, 2, BTLessEqualStrategyNumber, TimestampTzGetDatum(as_of));
+		jifen_rescan(&scan);
+		while (jifen_next_row(&scan))
+		{
+			if (jifen_row_datum(&scan, Anum_lot_rule_no) == (Datum) 0)
+				jifen_add_lot_at_hand(accounts[i], &scan);
+		}
 	}
+	jifen_end_scan(&scan);
 	for (int i = 0; i < naccounts; i++)
 	{
 		if (accounts[i]->due_at != JIFEN_NO_TIME && accounts[i]->due_at <= as_of)
@@ -292,7 +300,7 @@ jifen_load_holds(JifenAccount **accounts, int naccounts, const JifenKeys *named,
 	for (uint64 row = 0; row < n; row++)
 	{
 		JifenAccount *account = jifen_account_of_id(holders, nholders, jifen_get_int64(row, 1));
-		JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
+		JifenLot   *lot = jifen_add_lot_of_row(account, row);
 		JifenHold  *hold = jifen_find_hold(account, jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 1));
 
 		jifen_add_taken(&hold->taken, &hold->ntaken, lot,

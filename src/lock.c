@@ -2,13 +2,9 @@
  * lock.c
  *	  Finds, opens and locks accounts: their own rows and their programs'.
  *
- * Account rows are locked by one statement and what belongs to them is read by
- * the next (load.c): under READ COMMITTED each statement has a snapshot of its
- * own, so the lots are those that the previous holder of the lock left.
- *
- * Here, in load.c, moving.c and history.c, OFFSET 0 keeps a join by its whole
- * key: on tables that were never analyzed, the planner thinks that the account
- * alone is as good, and reads all of the account's rows for each of them.
+ * Accounts are found first and locked next, in account order; what belongs to
+ * them is read after that (load.c), with a snapshot of its own: under READ
+ * COMMITTED the lots are those that the previous holder of the lock left.
  */
 #include "postgres.h"
 
@@ -19,6 +15,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -26,81 +23,13 @@
 #include "utils/snapmgr.h"
 
 #include "argument.h"
+#include "batch.h"
 #include "chain.h"
 #include "errcodes.h"
 #include "plan.h"
+#include "scan.h"
 #include "storage.h"
-
-#define PROGRAM_COLUMNS \
-	"p.program_id, p.code, p.expiry, p.auto_open," \
-	" p.overdraft, p.overdraft_limit, p.return_grace," \
-	" p.rule_no, p.time_zone, p.activity, p.notice_days," \
-	" p.booked_from, p.closed_until, p.late_postings = 'refuse'"
-#define NPROGRAM_COLUMNS 14
-#define ACCOUNT_COLUMNS \
-	"a.account_id, a.member, a.status, a.balance, a.held, a.debt, a.last_seq," \
-	" a.head_hash, a.salt, a.last_event_at, a.opened_at, a.due_at," \
-	" a.last_earn_at, a.last_redeem_at, a.last_expire_at, a.last_adjust_at," \
-	" a.last_hold_at, a.last_capture_at, a.last_transfer_out_at," \
-	" a.last_transfer_in_at, a.last_import_at"
-
-/*
- * The member is looked at again when the row, found by its number alone, is
- * locked: it may have been renamed.
- */
-#define ACCOUNT_OF_MEMBER \
-	"select account_id, member from jifen.account" \
-	" where program_id = p.program_id and member = w.member offset 0"
-
-static JifenStatement load_program = {
-	"select " PROGRAM_COLUMNS
-	" from jifen.program p where p.code = $1",
-	1, {TEXTOID}
-};
-
-/* The places of those pairs of program and member that have accounts. */
-static JifenStatement find_accounts = {
-	"select w.place"
-	" from unnest($1, $2) with ordinality w (code, member, place)"
-	" join jifen.program p on p.code = w.code"
-	" cross join lateral (" ACCOUNT_OF_MEMBER ") f",
-	2, {TEXTARRAYOID, TEXTARRAYOID}
-};
-
-static JifenStatement lock_members = {
-	"select " PROGRAM_COLUMNS ", " ACCOUNT_COLUMNS
-	" from unnest($1, $2) w (code, member)"
-	" join jifen.program p on p.code = w.code"
-	" cross join lateral (" ACCOUNT_OF_MEMBER ") f"
-	" join jifen.account a on a.account_id = f.account_id and (a.member = f.member) is true"
-	" order by a.account_id"
-	" for no key update of a",
-	2, {TEXTARRAYOID, TEXTARRAYOID}
-};
-
-/* The same for a single one, which is most often the case. */
-static JifenStatement lock_member = {
-	"select " PROGRAM_COLUMNS ", " ACCOUNT_COLUMNS
-	" from jifen.program p"
-	" join jifen.account a on a.program_id = p.program_id and a.member = $2"
-	" where p.code = $1"
-	" for no key update of a",
-	2, {TEXTOID, TEXTOID}
-};
-
-#define ACCOUNTS_OF_NUMBERS \
-	"select " PROGRAM_COLUMNS ", " ACCOUNT_COLUMNS \
-	" from jifen.account a" \
-	" join jifen.program p on p.program_id = a.program_id" \
-	" where a.account_id = any ($1)" \
-	" order by a.account_id" \
-	" for no key update of a"
-
-static JifenStatement lock_accounts = {ACCOUNTS_OF_NUMBERS, 1, {INT8ARRAYOID}};
-
-static JifenStatement lock_free_accounts = {
-	ACCOUNTS_OF_NUMBERS " skip locked", 1, {INT8ARRAYOID}
-};
+#include "tables.h"
 
 static JifenStatement open_accounts = {
 	"with opened as ("
@@ -174,98 +103,161 @@ read_latest_period(JifenProgram *program)
 	table_close(table, AccessShareLock);
 }
 
-/*
- * The program of a result row that begins with PROGRAM_COLUMNS, seen with the
- * snapshot of the query.
- */
+/* The program whose row is at hand, as that says. */
 static JifenProgram *
-program_of_row(uint64 row)
+program_at_hand(JifenScan *scan)
 {
 	JifenProgram *program = palloc0(sizeof(JifenProgram));
+	char	   *late_postings = TextDatumGetCString(jifen_row_datum(scan, Anum_program_late_postings));
+	Datum		return_grace = jifen_row_datum(scan, Anum_program_return_grace);
 
-	program->program_id = DatumGetInt32(jifen_get_datum(row, 1));
-	program->code = jifen_get_string(row, 2);
-	program->expiry = *DatumGetExpiryPolicyP(jifen_get_datum(row, 3));
-	program->auto_open = DatumGetBool(jifen_get_datum(row, 4));
-	program->overdraft = overdraft_from_name(jifen_get_string(row, 5));
-	program->overdraft_limit = jifen_get_int64(row, 6);
-	program->has_return_grace = !jifen_is_null(row, 7);
+	program->program_id = DatumGetInt32(jifen_row_datum(scan, Anum_program_program_id));
+	program->code = TextDatumGetCString(jifen_row_datum(scan, Anum_program_code));
+	program->expiry = *DatumGetExpiryPolicyP(jifen_row_datum(scan, Anum_program_expiry));
+	program->auto_open = DatumGetBool(jifen_row_datum(scan, Anum_program_auto_open));
+	program->overdraft =
+		overdraft_from_name(TextDatumGetCString(jifen_row_datum(scan, Anum_program_overdraft)));
+	program->overdraft_limit = jifen_row_int64(scan, Anum_program_overdraft_limit);
+	program->has_return_grace = return_grace != (Datum) 0;
 	if (program->has_return_grace)
-		program->return_grace = *DatumGetExpiryPolicyP(jifen_get_datum(row, 7));
-	jifen_get_rule(row, 8, &program->rule);
-	program->booked_from = jifen_get_time(row, 12);
-	program->closed_until = jifen_get_time(row, 13);
-	program->refuses_late = DatumGetBool(jifen_get_datum(row, 14));
+		program->return_grace = *DatumGetExpiryPolicyP(return_grace);
+	jifen_set_rule(&program->rule, jifen_row_datum(scan, Anum_program_rule_no),
+				   jifen_row_datum(scan, Anum_program_time_zone),
+				   jifen_row_datum(scan, Anum_program_activity),
+				   jifen_row_datum(scan, Anum_program_notice_days));
+	program->booked_from = jifen_row_time(scan, Anum_program_booked_from);
+	program->closed_until = jifen_row_time(scan, Anum_program_closed_until);
+	program->refuses_late = strcmp(late_postings, "refuse") == 0;
+	return program;
+}
+
+/* The program that has this key in that index, NULL if there is none. */
+static JifenProgram *
+find_program(const char *index, Datum key, bool read_only)
+{
+	JifenProgram *program = NULL;
+	JifenScan	scan;
+
+	jifen_begin_scan(&scan, "program", Natts_program, index, read_only);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, key);
+	if (jifen_next_row(&scan))
+		program = program_at_hand(&scan);
+	jifen_end_scan(&scan);
 	return program;
 }
 
 /* The same for a posting, with its periods as they are by now: lock_periods() is held. */
 static JifenProgram *
-program_to_post(uint64 row)
+find_program_to_post(const char *index, Datum key)
 {
-	JifenProgram *program = program_of_row(row);
+	JifenProgram *program = find_program(index, key, false);
 
-	if (IsolationUsesXactSnapshot())
+	if (program && IsolationUsesXactSnapshot())
 		read_latest_period(program);
 	return program;
 }
 
-/* The account of a result row of PROGRAM_COLUMNS and ACCOUNT_COLUMNS. */
+static JifenStatus
+status_from_name(const char *name)
+{
+	return strcmp(name, "open") == 0 ? JIFEN_OPEN :
+		strcmp(name, "frozen") == 0 ? JIFEN_FROZEN : JIFEN_CLOSED;
+}
+
+/* The account whose row is at hand. */
 static JifenAccount *
-account_of_row(uint64 row, const JifenProgram *program)
+account_at_hand(JifenScan *scan, const JifenProgram *program)
 {
 	JifenAccount *account = palloc0(sizeof(JifenAccount));
-	int			column = NPROGRAM_COLUMNS;
-	char	   *status;
+	Datum		head_hash = jifen_row_datum(scan, Anum_account_head_hash);
 
 	account->program = program;
-	account->account_id = jifen_get_int64(row, ++column);
-	account->member = jifen_get_string(row, ++column);
-	status = jifen_get_string(row, ++column);
-	account->status = strcmp(status, "open") == 0 ? JIFEN_OPEN :
-		strcmp(status, "frozen") == 0 ? JIFEN_FROZEN : JIFEN_CLOSED;
-	account->balance = jifen_get_int64(row, ++column);
-	account->held = jifen_get_int64(row, ++column);
-	account->debt = jifen_get_int64(row, ++column);
-	account->last_seq = jifen_get_int64(row, ++column);
-	if (!jifen_is_null(row, ++column))
-		jifen_copy_hash(&account->head_hash, DatumGetByteaPP(jifen_get_datum(row, column)));
-	if (!jifen_is_null(row, ++column))
-		account->salt = DatumGetByteaPCopy(jifen_get_datum(row, column));
-	account->last_event_at = jifen_get_time(row, ++column);
-	account->opened_at = jifen_get_time(row, ++column);
-	account->due_at = account->stored_due_at = jifen_get_time(row, ++column);
+	account->row = scan->slot->tts_tid;
+	account->account_id = jifen_row_int64(scan, Anum_account_account_id);
+	account->member = TextDatumGetCString(jifen_row_datum(scan, Anum_account_member));
+	account->status =
+		status_from_name(TextDatumGetCString(jifen_row_datum(scan, Anum_account_status)));
+	account->balance = jifen_row_int64(scan, Anum_account_balance);
+	account->held = jifen_row_int64(scan, Anum_account_held);
+	account->debt = jifen_row_int64(scan, Anum_account_debt);
+	account->last_seq = jifen_row_int64(scan, Anum_account_last_seq);
+	if (head_hash)
+		jifen_copy_hash(&account->head_hash, DatumGetByteaPP(head_hash));
+	account->salt = (bytea *) DatumGetPointer(jifen_row_copy(scan, Anum_account_salt));
+	account->last_event_at = jifen_row_time(scan, Anum_account_last_event_at);
+	account->opened_at = jifen_row_time(scan, Anum_account_opened_at);
+	account->due_at = account->stored_due_at = jifen_row_time(scan, Anum_account_due_at);
 	for (int i = 0; i < JIFEN_TRACES; i++)
-		account->last_at[i] = jifen_get_time(row, ++column);
+		account->last_at[i] = jifen_row_time(scan, Anum_account_last_earn_at + i);
 	account->known_to = JIFEN_NO_TIME;
 	return account;
 }
 
-/* The accounts of the latest result, which share what programs they have in common. */
-static JifenAccount **
-accounts_of_result(int *n)
+/* The program of that number among them, NULL if it is not. */
+static JifenProgram *
+program_of_id(List *programs, int32 program_id)
 {
-	JifenAccount **accounts = palloc((SPI_processed + 1) * sizeof(JifenAccount *));
-	List	   *programs = NIL;
+	ListCell   *lc;
 
-	*n = (int) SPI_processed;
-	for (int i = 0; i < *n; i++)
+	foreach(lc, programs)
 	{
-		int32		program_id = DatumGetInt32(jifen_get_datum(i, 1));
-		JifenProgram *program = NULL;
-		ListCell   *lc;
+		if (((JifenProgram *) lfirst(lc))->program_id == program_id)
+			return lfirst(lc);
+	}
+	return NULL;
+}
 
-		foreach(lc, programs)
-		{
-			if (((JifenProgram *) lfirst(lc))->program_id == program_id)
-				program = lfirst(lc);
-		}
+/* An account that was found. */
+typedef struct Found
+{
+	int64		account_id;
+	ItemPointerData row;
+	Datum		member;			/* by whose name; 0: by its number */
+} Found;
+
+static int
+compare_found(const void *a, const void *b)
+{
+	int64		first = ((const Found *) a)->account_id;
+	int64		second = ((const Found *) b)->account_id;
+
+	return first < second ? -1 : first > second;
+}
+
+/*
+ * Locks the accounts found, in account order; they share what programs they
+ * have in common.  Left out are those that are gone, that have been renamed
+ * before they were locked or, if locked ones are to be skipped, that others
+ * hold.
+ */
+static JifenAccount **
+lock_found(JifenScan *scan, Found *found, int nfound, List *programs, bool skip_locked, int *nlocked)
+{
+	JifenAccount **accounts = palloc((nfound + 1) * sizeof(JifenAccount *));
+
+	*nlocked = 0;
+	qsort(found, nfound, sizeof(Found), compare_found);
+	for (int i = 0; i < nfound; i++)
+	{
+		JifenProgram *program;
+		int32		program_id;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!jifen_lock_row(scan, &found[i].row, skip_locked))
+			continue;
+		if (found[i].member &&
+			jifen_compare_texts(found[i].member, jifen_row_datum(scan, Anum_account_member)) != 0)
+			continue;
+		program_id = DatumGetInt32(jifen_row_datum(scan, Anum_account_program_id));
+		program = program_of_id(programs, program_id);
 		if (program == NULL)
 		{
-			program = program_to_post(i);
+			program = find_program_to_post("program_pkey", Int32GetDatum(program_id));
+			if (program == NULL)
+				elog(ERROR, "account " INT64_FORMAT " has no program", found[i].account_id);
 			programs = lappend(programs, program);
 		}
-		accounts[i] = account_of_row(i, program);
+		accounts[(*nlocked)++] = account_at_hand(scan, program);
 	}
 	return accounts;
 }
@@ -274,10 +266,8 @@ accounts_of_result(int *n)
 JifenProgram *
 jifen_find_program(Datum program)
 {
-	Datum		values[] = {program};
-
 	lock_periods();
-	return jifen_execute(&load_program, values, NULL, false, 0) > 0 ? program_to_post(0) : NULL;
+	return find_program_to_post("program_code_key", program);
 }
 
 JifenRefusal *
@@ -308,11 +298,11 @@ jifen_refuse_unknown_member(const JifenProgram *program, Datum member)
 JifenProgram *
 jifen_load_program(Datum program, bool read_only)
 {
-	Datum		values[] = {program};
+	JifenProgram *found = find_program("program_code_key", program, read_only);
 
-	if (jifen_execute(&load_program, values, NULL, read_only, 0) == 0)
+	if (found == NULL)
 		jifen_raise(jifen_refuse_unknown_program(program));
-	return program_of_row(0);
+	return found;
 }
 
 /* Says which of the two is not known: JF002 or JF003. */
@@ -365,16 +355,70 @@ jifen_account_id_array(JifenAccount **accounts, int n)
 	return jifen_int8_array(account_ids, n);
 }
 
+/*
+ * Finds the accounts of these pairs of program and member, and the programs: of
+ * each pair its place, from 0, and of the accounts what it takes to lock them.
+ */
+static int
+find_members(JifenScan *scan, const Datum *programs, const Datum *members, int n,
+			 Found *found, int *places, List **known)
+{
+	JifenProgram *program = NULL;
+	Datum		code = (Datum) 0;
+	int			nfound = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (code == (Datum) 0 || jifen_compare_texts(code, programs[i]) != 0)
+		{
+			ListCell   *lc;
+
+			code = programs[i];
+			program = NULL;
+			foreach(lc, *known)
+			{
+				if (jifen_compare_texts(CStringGetTextDatum(((JifenProgram *) lfirst(lc))->code), code) == 0)
+					program = lfirst(lc);
+			}
+			if (program == NULL)
+				program = find_program_to_post("program_code_key", code);
+			if (program && program_of_id(*known, program->program_id) == NULL)
+				*known = lappend(*known, program);
+		}
+		if (program == NULL)
+			continue;
+		jifen_set_key(scan, 1, BTEqualStrategyNumber, Int32GetDatum(program->program_id));
+		jifen_set_key(scan, 2, BTEqualStrategyNumber, members[i]);
+		jifen_rescan(scan);
+		if (!jifen_next_row(scan))
+			continue;
+		places[nfound] = i;
+		found[nfound++] = (Found)
+		{
+			jifen_row_int64(scan, Anum_account_account_id), scan->slot->tts_tid, members[i]
+		};
+	}
+	return nfound;
+}
+
 /* Which of these pairs of program and member have accounts. */
 void
 jifen_find_accounts(const Datum *programs, const Datum *members, int n, bool *exist)
 {
-	Datum		values[] = {jifen_text_array(programs, n), jifen_text_array(members, n)};
+	Found	   *found = palloc(n * sizeof(Found));
+	int		   *places = palloc(n * sizeof(int));
+	List	   *known = NIL;
+	int			nfound;
+	JifenScan	scan;
 
+	lock_periods();
+	jifen_begin_scan(&scan, "account", Natts_account, "account_member_key", false);
+	nfound = find_members(&scan, programs, members, n, found, places, &known);
+	jifen_end_scan(&scan);
 	memset(exist, false, n * sizeof(bool));
-	jifen_execute(&find_accounts, values, NULL, false, 0);
-	for (uint64 row = 0; row < SPI_processed; row++)
-		exist[jifen_get_int64(row, 1) - 1] = true;
+	for (int i = 0; i < nfound; i++)
+		exist[places[i]] = true;
 }
 
 /*
@@ -384,20 +428,19 @@ jifen_find_accounts(const Datum *programs, const Datum *members, int n, bool *ex
 JifenAccount **
 jifen_lock_members(const Datum *programs, const Datum *members, int n, int *nlocked)
 {
+	Found	   *found = palloc(n * sizeof(Found));
+	int		   *places = palloc(n * sizeof(int));
+	List	   *known = NIL;
+	int			nfound;
+	JifenAccount **accounts;
+	JifenScan	scan;
+
 	lock_periods();
-	if (n == 1)
-	{
-		Datum		values[] = {programs[0], members[0]};
-
-		jifen_execute(&lock_member, values, NULL, false, 0);
-	}
-	else
-	{
-		Datum		values[] = {jifen_text_array(programs, n), jifen_text_array(members, n)};
-
-		jifen_execute(&lock_members, values, NULL, false, 0);
-	}
-	return accounts_of_result(nlocked);
+	jifen_begin_scan(&scan, "account", Natts_account, "account_member_key", false);
+	nfound = find_members(&scan, programs, members, n, found, places, &known);
+	accounts = lock_found(&scan, found, nfound, known, false, nlocked);
+	jifen_end_scan(&scan);
+	return accounts;
 }
 
 /*
@@ -430,13 +473,29 @@ jifen_open_accounts(const int32 *program_ids, const Datum *members, int n,
 }
 
 static JifenAccount **
-lock_accounts_by(JifenStatement *statement, const int64 *account_ids, int n, int *nlocked)
+lock_accounts(const int64 *account_ids, int n, bool skip_locked, int *nlocked)
 {
-	Datum		values[] = {jifen_int8_array(account_ids, n)};
+	Found	   *found = palloc((n + 1) * sizeof(Found));
+	int			nfound = 0;
+	JifenAccount **accounts;
+	JifenScan	scan;
 
 	lock_periods();
-	jifen_execute(statement, values, NULL, false, 0);
-	return accounts_of_result(nlocked);
+	jifen_begin_scan(&scan, "account", Natts_account, "account_pkey", false);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account_ids[i]));
+		jifen_rescan(&scan);
+		if (jifen_next_row(&scan))
+			found[nfound++] = (Found)
+		{
+			account_ids[i], scan.slot->tts_tid
+		};
+	}
+	accounts = lock_found(&scan, found, nfound, NIL, skip_locked, nlocked);
+	jifen_end_scan(&scan);
+	return accounts;
 }
 
 /*
@@ -446,14 +505,14 @@ lock_accounts_by(JifenStatement *statement, const int64 *account_ids, int n, int
 JifenAccount **
 jifen_lock_free_accounts(const int64 *account_ids, int n, int *nlocked)
 {
-	return lock_accounts_by(&lock_free_accounts, account_ids, n, nlocked);
+	return lock_accounts(account_ids, n, true, nlocked);
 }
 
 /* Locks the accounts, in account order, waiting for those that others hold. */
 JifenAccount **
 jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked)
 {
-	return lock_accounts_by(&lock_accounts, account_ids, n, nlocked);
+	return lock_accounts(account_ids, n, false, nlocked);
 }
 
 static int

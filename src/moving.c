@@ -12,18 +12,14 @@
 
 #include "calendar.h"
 #include "plan.h"
+#include "scan.h"
 #include "storage.h"
+#include "tables.h"
 
 static JifenStatement load_rules = {
 	"select rule_no, time_zone, activity, notice_days"
 	" from jifen.expiry_rule where program_id = $1",
 	1, {INT4OID}
-};
-
-static JifenStatement load_moving_lots = {
-	"select " JIFEN_LOT_COLUMNS
-	" from jifen.lot l where l.account_id = any ($1) and l.rule_no is not null",
-	1, {INT8ARRAYOID}
 };
 
 static JifenStatement load_notices = {
@@ -46,24 +42,20 @@ static JifenStatement load_activities = {
 
 const JifenKnowledge jifen_everything = {DT_NOEND, PG_INT64_MAX, DT_NOEND, false};
 
-/*
- * Fills in the rule of a result row whose columns from that one on are rule_no,
- * time_zone, activity and notice_days.
- */
+/* Fills in the rule that has these columns; notice_days may be 0 for null. */
 void
-jifen_get_rule(uint64 row, int column, JifenRule *rule)
+jifen_set_rule(JifenRule *rule, Datum rule_no, Datum time_zone, Datum activity, Datum notice_days)
 {
-	ArrayType  *activity = DatumGetArrayTypeP(jifen_get_datum(row, column + 2));
 	Datum	   *kinds;
 	int			nkinds;
 
-	rule->rule_no = DatumGetInt16(jifen_get_datum(row, column));
-	rule->time_zone = jifen_time_zone(jifen_get_string(row, column + 1));
+	rule->rule_no = DatumGetInt16(rule_no);
+	rule->time_zone = jifen_time_zone(TextDatumGetCString(time_zone));
 	rule->activity = 0;
-	deconstruct_array(activity, TEXTOID, -1, false, TYPALIGN_INT, &kinds, NULL, &nkinds);
+	deconstruct_array(DatumGetArrayTypeP(activity), TEXTOID, -1, false, TYPALIGN_INT, &kinds, NULL, &nkinds);
 	for (int i = 0; i < nkinds; i++)
 		rule->activity |= 1 << jifen_trace_of_kind(jifen_kind_from_name(TextDatumGetCString(kinds[i])));
-	rule->notice_days = DatumGetInt32(jifen_get_datum(row, column + 3));
+	rule->notice_days = DatumGetInt32(notice_days);
 }
 
 /* Among the rules of the program, NULL if it has not been loaded. */
@@ -100,7 +92,8 @@ rule_of(JifenProgram *program, int16 rule_no, bool read_only)
 	{
 		JifenRule  *loaded = palloc(sizeof(JifenRule));
 
-		jifen_get_rule(row, 1, loaded);
+		jifen_set_rule(loaded, jifen_get_datum(row, 1), jifen_get_datum(row, 2),
+					   jifen_get_datum(row, 3), jifen_get_datum(row, 4));
 		program->rules = lappend(program->rules, loaded);
 	}
 	rule = find_rule(program, rule_no);
@@ -180,8 +173,7 @@ jifen_load_moving_lots(JifenAccount **accounts, int n)
 {
 	JifenAccount **movers = palloc((n + 1) * sizeof(JifenAccount *));
 	int			nmovers = 0;
-	Datum		values[1];
-	uint64		nfound;
+	JifenScan	scan;
 
 	for (int a = 0; a < n; a++)
 	{
@@ -190,12 +182,16 @@ jifen_load_moving_lots(JifenAccount **accounts, int n)
 	}
 	if (nmovers == 0)
 		return;
-	values[0] = jifen_account_id_array(movers, nmovers);
-	nfound = jifen_execute(&load_moving_lots, values, NULL, false, 0);
-	for (uint64 row = 0; row < nfound; row++)
-		jifen_add_lot_of_row(jifen_account_of_id(movers, nmovers, jifen_get_int64(row, 1)), row, false);
+	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_moving", false);
 	for (int a = 0; a < nmovers; a++)
+	{
+		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(movers[a]->account_id));
+		jifen_rescan(&scan);
+		while (jifen_next_row(&scan))
+			jifen_add_lot_at_hand(movers[a], &scan);
 		movers[a]->has_moving_lots = true;
+	}
+	jifen_end_scan(&scan);
 	jifen_wind_loaded(movers, nmovers, &jifen_everything);
 	pfree(movers);
 }

@@ -281,6 +281,7 @@ typedef struct JifenAccount
 {
 	int64		account_id;
 	const JifenProgram *program;
+	ItemPointerData row;		/* its place in the table, once locked */
 	char	   *member;
 	JifenStatus status;
 	bool		is_opened;		/* by the batch at hand */

@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "posting.h"
+#include "scan.h"
 
 /* Entries, holds or keys of accounts, by number: arrays of one length. */
 typedef struct JifenKeys
@@ -33,14 +34,9 @@ typedef struct JifenKnowledge
 } JifenKnowledge;
 
 /*
- * The columns of a lot l that has its row, and of the lot of a credit c whose
- * row l, outer joined, it may have.  The size of an extension is what it took of
- * another lot.
+ * The columns of the lot of a credit c whose row l, outer joined, it may have.
+ * The size of an extension is what it took of another lot.
  */
-#define JIFEN_LOT_COLUMNS \
-	"l.account_id, l.seq, l.expires_at, l.available_at, l.remaining," \
-	" l.rule_no, l.expiry, l.counts_from"
-#define JIFEN_LOT_NCOLUMNS 8
 #define JIFEN_CREDIT_COLUMNS \
 	"c.account_id, c.seq, c.expires_at, c.available_at, l.remaining," \
 	" c.rule_no, c.expiry, coalesce(c.issued_at, c.event_at), c.source, c.funder, c.revenue," \
@@ -70,7 +66,8 @@ extern JifenAccount *jifen_account_of_id(JifenAccount **accounts, int naccounts,
 
 /* load.c */
 extern void jifen_add_key(JifenKeys *keys, int64 account_id, Datum value);
-extern JifenLot *jifen_add_lot_of_row(JifenAccount *account, uint64 row, bool has_origin);
+extern JifenLot *jifen_add_lot_of_row(JifenAccount *account, uint64 row);
+extern JifenLot *jifen_add_lot_at_hand(JifenAccount *account, JifenScan *scan);
 extern void jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *from);
 extern void jifen_load_all_lots(JifenAccount *account);
 extern void jifen_load_origins(JifenAccount *account);
@@ -80,7 +77,8 @@ extern void jifen_load_holds(JifenAccount **accounts, int naccounts, const Jifen
 extern void jifen_load_debts(JifenAccount **accounts, int naccounts);
 
 /* moving.c */
-extern void jifen_get_rule(uint64 row, int column, JifenRule *rule);
+extern void jifen_set_rule(JifenRule *rule, Datum rule_no, Datum time_zone, Datum activity,
+						   Datum notice_days);
 extern const JifenKnowledge jifen_everything;
 extern void jifen_wind_loaded(JifenAccount **accounts, int n, const JifenKnowledge *known);
 extern void jifen_load_moving_lots(JifenAccount **accounts, int n);

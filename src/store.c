@@ -2,9 +2,9 @@
  * store.c
  *	  Stores what was decided on accounts.
  *
- * New rows are added to their tables many at a time (insert.c).  Rows that
- * change or go are written by statements: a few each by its own, more of them
- * all by one, which sees them as a transient relation.
+ * Rows are written without statements (write.c) where nothing but their table
+ * wants to know, else all of a kind by one, which sees them as a transient
+ * relation.
  */
 #include "postgres.h"
 
@@ -24,10 +24,11 @@
 #include "utils/typcache.h"
 
 #include "chain.h"
-#include "insert.h"
 #include "plan.h"
+#include "scan.h"
 #include "storage.h"
 #include "tables.h"
+#include "write.h"
 
 static JifenStatement update_accounts = {
 	"update jifen.account a"
@@ -39,30 +40,6 @@ static JifenStatement update_accounts = {
 	"     last_transfer_out_at = c.last_transfer_out_at, last_transfer_in_at = c.last_transfer_in_at,"
 	"     last_import_at = c.last_import_at, head_hash = c.head_hash"
 	" from changed_account c where a.account_id = c.account_id"
-};
-
-/* Of a single account: the columns in the order of the table. */
-static JifenStatement update_account = {
-	"update jifen.account"
-	" set balance = $2, held = $3, debt = $4, last_seq = $5,"
-	"     last_event_at = $6, due_at = $7,"
-	"     last_earn_at = $8, last_redeem_at = $9, last_expire_at = $10, last_adjust_at = $11,"
-	"     last_hold_at = $12, last_capture_at = $13, last_transfer_out_at = $14,"
-	"     last_transfer_in_at = $15, last_import_at = $16, head_hash = $17"
-	" where account_id = $1",
-	17, {
-		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BYTEAOID
-	}
-};
-static const AttrNumber account_columns[] = {
-	Anum_account_account_id, Anum_account_balance, Anum_account_held, Anum_account_debt,
-	Anum_account_last_seq, Anum_account_last_event_at, Anum_account_due_at,
-	Anum_account_last_earn_at, Anum_account_last_redeem_at, Anum_account_last_expire_at,
-	Anum_account_last_adjust_at, Anum_account_last_hold_at, Anum_account_last_capture_at,
-	Anum_account_last_transfer_out_at, Anum_account_last_transfer_in_at,
-	Anum_account_last_import_at, Anum_account_head_hash
 };
 
 static JifenStatement insert_entries = {
@@ -83,31 +60,9 @@ static JifenStatement update_lots = {
 	" where l.account_id = c.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
 };
 
-/* Of a single lot: the first columns of the table. */
-static JifenStatement update_lot = {
-	"update jifen.lot set remaining = $4"
-	" where account_id = $1 and expires_at = $2 and seq = $3",
-	4, {INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID}
-};
-
-static JifenStatement delete_lot = {
-	"delete from jifen.lot"
-	" where account_id = $1 and expires_at = $2 and seq = $3",
-	3, {INT8OID, TIMESTAMPTZOID, INT8OID}
-};
-static const AttrNumber lot_columns[] = {
-	Anum_lot_account_id, Anum_lot_expires_at, Anum_lot_seq, Anum_lot_remaining
-};
-
 static JifenStatement delete_lots = {
 	"delete from jifen.lot l using spent_lot c"
 	" where l.account_id = c.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
-};
-
-/* In the order of the table; they stay where they are as long as the account is locked. */
-static JifenStatement delete_lot_rows = {
-	"delete from jifen.lot where ctid = any ($1)",
-	1, {TIDARRAYOID}
 };
 
 static JifenStatement insert_holds = {
@@ -143,153 +98,130 @@ jifen_actor(void)
 	return CStringGetTextDatum(GetUserNameFromId(GetOuterUserId(), false));
 }
 
-/* Up to so many rows are written by a statement for each, more by one for all. */
-#define FEW_ROWS 3
-
-/* The rows that are to be written to a table, and how. */
+/* The rows of a table that are to be written in the same way. */
 typedef struct Rows
 {
 	const char *table_name;
 	int			natts;
-	bool		is_new;			/* they are inserted */
-	JifenStatement *each;		/* writes a single row; NULL: there is none */
-	const AttrNumber *columns;	/* the parameters of that */
+	CmdType		event;
+	const char *key;			/* the index of its primary key */
+	int			nkeys;			/* which is its first columns */
+	JifenStatement *statement;	/* writes them where a writer may not */
+	char	   *name;			/* by which that sees them */
 	Relation	table;			/* open once there are any */
 	uint64		n;
-	JifenInsertion *insertion;	/* unless a statement has to */
-	Datum	   *few_values;		/* FEW_ROWS at most */
-	bool	   *few_nulls;
-	Tuplestorestate *rows;		/* all of them, as soon as there are more */
+	JifenWriter *writer;		/* unless the statement has to */
+	Tuplestorestate *rows;		/* for the statement */
+	JifenScan  *finder;			/* of rows whose place is not known */
 } Rows;
 
-/* Opens the table for writing; its row type must be the one known here. */
-static Relation
-open_table(const char *name, int natts)
-{
-	Oid			table_oid = get_relname_relid(name, get_namespace_oid("jifen", false));
-	Relation	table = table_open(table_oid, RowExclusiveLock);
-
-	if (RelationGetDescr(table)->natts != natts)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table jifen.%s is not of the version of the jifen library", name),
-				 errhint("Run ALTER EXTENSION jifen UPDATE.")));
-	return table;
-}
-
-/* What the values point to must last until the rows are written. */
 static void
-add_row(Rows *rows, Datum *values, bool *nulls)
+begin_rows(Rows *rows)
 {
-	int			n = (int) rows->n++;
-
-	if (n == 0)
-	{
-		rows->table = open_table(rows->table_name, rows->natts);
-		if (rows->is_new && jifen_can_insert(rows->table))
-			rows->insertion = jifen_begin_insertion(rows->table);
-		else if (rows->each)
-		{
-			rows->few_values = palloc(FEW_ROWS * rows->natts * sizeof(Datum));
-			rows->few_nulls = palloc(FEW_ROWS * rows->natts * sizeof(bool));
-		}
-	}
-	if (rows->insertion)
-	{
-		jifen_insert(rows->insertion, values, nulls);
+	if (rows->n++ > 0)
 		return;
-	}
-	if (rows->each && n < FEW_ROWS)
-	{
-		memcpy(rows->few_values + n * rows->natts, values, rows->natts * sizeof(Datum));
-		memcpy(rows->few_nulls + n * rows->natts, nulls, rows->natts * sizeof(bool));
-		return;
-	}
-	if (rows->rows == NULL)
-	{
+	rows->table = jifen_open_table(rows->table_name, rows->natts, RowExclusiveLock);
+	if (jifen_can_write(rows->table, rows->event))
+		rows->writer = jifen_begin_writing(rows->table, rows->event);
+	else
 		rows->rows = tuplestore_begin_heap(false, false, work_mem);
-		for (int i = 0; i < n; i++)
-			tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table),
-								 rows->few_values + i * rows->natts,
-								 rows->few_nulls + i * rows->natts);
-	}
-	tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
 }
 
-/* Runs the statement for a row of few. */
+/* Finds the place of the row that has the key in values, unless it is known. */
 static void
-write_row(Rows *rows, const Datum *values, const bool *nulls)
+find_place(Rows *rows, const Datum *values, ItemPointer place)
 {
-	Datum		parameters[JIFEN_MAX_PARAMETERS];
-	char		is_null[JIFEN_MAX_PARAMETERS];
-
-	for (int i = 0; i < rows->each->nparameters; i++)
+	if (ItemPointerIsValid(place))
+		return;
+	if (rows->finder == NULL)
 	{
-		parameters[i] = values[rows->columns[i] - 1];
-		is_null[i] = nulls[rows->columns[i] - 1] ? 'n' : ' ';
+		rows->finder = palloc(sizeof(JifenScan));
+		jifen_begin_scan(rows->finder, rows->table_name, rows->natts, rows->key, false);
 	}
-	if (jifen_execute(rows->each, parameters, is_null, false, 0) != 1)
-		elog(ERROR, "\"%s\" did not write its row", rows->each->sql);
+	for (int i = 0; i < rows->nkeys; i++)
+		jifen_set_key(rows->finder, i + 1, BTEqualStrategyNumber, values[i]);
+	jifen_rescan(rows->finder);
+	if (!jifen_next_row(rows->finder))
+		elog(ERROR, "a row of \"%s\" is missing", rows->table_name);
+	*place = rows->finder->slot->tts_tid;
+}
+
+static void
+insert_row(Rows *rows, Datum *values, bool *nulls)
+{
+	begin_rows(rows);
+	if (rows->writer)
+		jifen_insert(rows->writer, values, nulls);
+	else
+		tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
 }
 
 /*
- * Runs a statement that writes the rows, which it sees as a relation of that
- * name; it must write each of them.
+ * Changes the columns that replaces names.  Place is the row's, invalid where it
+ * is not known, and afterwards that of the changed row, by the same token.
  */
 static void
-write_all_rows(Rows *rows, char *name, JifenStatement *statement)
+update_row(Rows *rows, ItemPointer place, Datum *values, bool *nulls, bool *replaces)
+{
+	begin_rows(rows);
+	if (rows->writer)
+	{
+		find_place(rows, values, place);
+		jifen_update(rows->writer, place, values, nulls, replaces);
+		return;
+	}
+	tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
+	ItemPointerSetInvalid(place);
+}
+
+/* Removes the row; place is as in update_row(), invalid afterwards. */
+static void
+delete_row(Rows *rows, ItemPointer place, Datum *values, bool *nulls)
+{
+	begin_rows(rows);
+	if (rows->writer)
+	{
+		find_place(rows, values, place);
+		jifen_delete(rows->writer, place);
+	}
+	else
+		tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
+	ItemPointerSetInvalid(place);
+}
+
+/* Runs the statement that writes the rows; it must write each of them. */
+static void
+run_statement(Rows *rows)
 {
 	EphemeralNamedRelationData relation = {0};
 
-	relation.md.name = name;
+	relation.md.name = rows->name;
 	relation.md.reliddesc = InvalidOid;
 	relation.md.tupdesc = RelationGetDescr(rows->table);
 	relation.md.enrtype = ENR_NAMED_TUPLESTORE;
 	relation.md.enrtuples = 1;
 	relation.reldata = rows->rows;
 	if (SPI_register_relation(&relation) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "could not register relation \"%s\"", name);
-	if (jifen_execute(statement, NULL, NULL, false, 0) != rows->n)
+		elog(ERROR, "could not register relation \"%s\"", rows->name);
+	if (jifen_execute(rows->statement, NULL, NULL, false, 0) != rows->n)
 		elog(ERROR, "\"%s\" did not write all of " UINT64_FORMAT " rows",
-			 statement->sql, rows->n);
-	SPI_unregister_relation(name);
+			 rows->statement->sql, rows->n);
+	SPI_unregister_relation(rows->name);
 	tuplestore_end(rows->rows);
 }
 
 static void
-write_rows(Rows *rows, char *name, JifenStatement *statement)
+end_rows(Rows *rows)
 {
 	if (rows->n == 0)
 		return;
-	if (rows->insertion)
-		jifen_end_insertion(rows->insertion);
-	else if (rows->rows)
-		write_all_rows(rows, name, statement);
+	if (rows->finder)
+		jifen_end_scan(rows->finder);
+	if (rows->writer)
+		jifen_end_writing(rows->writer);
 	else
-	{
-		for (uint64 i = 0; i < rows->n; i++)
-			write_row(rows, rows->few_values + i * rows->natts, rows->few_nulls + i * rows->natts);
-	}
+		run_statement(rows);
 	table_close(rows->table, NoLock);
-}
-
-/* Runs a statement that deletes the rows at these places, each of them. */
-static void
-delete_rows(List *rows, JifenStatement *statement)
-{
-	Datum	   *places = palloc(list_length(rows) * sizeof(Datum));
-	int			n = 0;
-	Datum		values[1];
-	ListCell   *lc;
-
-	if (rows == NIL)
-		return;
-	foreach(lc, rows)
-		places[n++] = PointerGetDatum(lfirst(lc));
-	values[0] = PointerGetDatum(construct_array(places, n, TIDOID, sizeof(ItemPointerData),
-												false, TYPALIGN_SHORT));
-	if (jifen_execute(statement, values, NULL, false, 0) != (uint64) n)
-		elog(ERROR, "\"%s\" did not delete all of %d rows", statement->sql, n);
 }
 
 /* A Datum that is null where it is 0: for pass-by-reference types. */
@@ -389,7 +321,7 @@ jifen_deform_entry(HeapTupleHeader entry, Datum *values, bool *nulls)
 Datum
 jifen_entry_datum(const JifenAccount *account, const JifenEntry *entry)
 {
-	Relation	table = open_table("entry", Natts_entry);
+	Relation	table = jifen_open_table("entry", Natts_entry, AccessShareLock);
 	Datum		values[Natts_entry];
 	bool		nulls[Natts_entry];
 	HeapTuple	tuple;
@@ -402,8 +334,36 @@ jifen_entry_datum(const JifenAccount *account, const JifenEntry *entry)
 	return result;
 }
 
+/* What postings change of an account. */
+static bool account_changes[Natts_account] = {
+	[Anum_account_balance - 1] = true,
+	[Anum_account_held - 1] = true,
+	[Anum_account_debt - 1] = true,
+	[Anum_account_last_seq - 1] = true,
+	[Anum_account_last_event_at - 1] = true,
+	[Anum_account_due_at - 1] = true,
+	[Anum_account_last_earn_at - 1] = true,
+	[Anum_account_last_redeem_at - 1] = true,
+	[Anum_account_last_expire_at - 1] = true,
+	[Anum_account_last_adjust_at - 1] = true,
+	[Anum_account_last_hold_at - 1] = true,
+	[Anum_account_last_capture_at - 1] = true,
+	[Anum_account_last_transfer_out_at - 1] = true,
+	[Anum_account_last_transfer_in_at - 1] = true,
+	[Anum_account_last_import_at - 1] = true,
+	[Anum_account_head_hash - 1] = true,
+};
+
+static bool lot_changes[Natts_lot] = {
+	[Anum_lot_remaining - 1] = true,
+};
+
+static bool debt_changes[Natts_debt] = {
+	[Anum_debt_remaining - 1] = true,
+};
+
 static void
-add_account_row(Rows *rows, const JifenAccount *account)
+update_account(Rows *rows, JifenAccount *account)
 {
 	Datum		values[Natts_account] = {0};
 	bool		nulls[Natts_account];
@@ -422,15 +382,38 @@ add_account_row(Rows *rows, const JifenAccount *account)
 	set_time(values, nulls, Anum_account_due_at, account->due_at);
 	for (int i = 0; i < JIFEN_TRACES; i++)
 		set_time(values, nulls, Anum_account_last_earn_at + i, account->last_at[i]);
-	add_row(rows, values, nulls);
+	update_row(rows, &account->row, values, nulls, account_changes);
 }
 
 static void
-add_lot_row(Rows *rows, const JifenAccount *account, const JifenLot *lot)
+insert_allocation(Rows *rows, const JifenAccount *account, const JifenAllocation *allocation)
+{
+	Datum		values[Natts_allocation];
+	bool		nulls[Natts_allocation] = {false};
+
+	values[Anum_allocation_account_id - 1] = Int64GetDatum(account->account_id);
+	values[Anum_allocation_seq - 1] = Int64GetDatum(allocation->seq);
+	values[Anum_allocation_lot_seq - 1] = Int64GetDatum(allocation->lot_seq);
+	values[Anum_allocation_amount - 1] = PointAmountGetDatum(allocation->amount);
+	insert_row(rows, values, nulls);
+}
+
+/* The rows of one table, of which some are new, some change and some go. */
+typedef struct Table
+{
+	Rows		added;
+	Rows		changed;
+	Rows		removed;
+} Table;
+
+static void
+store_lot(Table *lots, const JifenAccount *account, JifenLot *lot)
 {
 	Datum		values[Natts_lot];
 	bool		nulls[Natts_lot] = {false};
 
+	if (lot->remaining == lot->stored)
+		return;
 	values[Anum_lot_account_id - 1] = Int64GetDatum(account->account_id);
 	values[Anum_lot_expires_at - 1] = TimestampTzGetDatum(lot->expires_at);
 	values[Anum_lot_seq - 1] = Int64GetDatum(lot->seq);
@@ -444,70 +427,98 @@ add_lot_row(Rows *rows, const JifenAccount *account, const JifenLot *lot)
 	set_optional(values, nulls, Anum_lot_expiry, PointerGetDatum(lot->rule ? lot->expiry : NULL));
 	set_time(values, nulls, Anum_lot_pending_until,
 			 lot->available_at > GetCurrentTransactionStartTimestamp() ? lot->available_at : JIFEN_NO_TIME);
-	add_row(rows, values, nulls);
+	if (lot->stored == 0)
+		insert_row(&lots->added, values, nulls);
+	else if (lot->remaining == 0)
+		delete_row(&lots->removed, &lot->row, values, nulls);
+	else
+		update_row(&lots->changed, &lot->row, values, nulls, lot_changes);
+	lot->stored = lot->remaining;
 }
 
 static void
-add_allocation_row(Rows *rows, const JifenAccount *account,
-				   const JifenAllocation *allocation)
-{
-	Datum		values[Natts_allocation];
-	bool		nulls[Natts_allocation] = {false};
-
-	values[Anum_allocation_account_id - 1] = Int64GetDatum(account->account_id);
-	values[Anum_allocation_seq - 1] = Int64GetDatum(allocation->seq);
-	values[Anum_allocation_lot_seq - 1] = Int64GetDatum(allocation->lot_seq);
-	values[Anum_allocation_amount - 1] = PointAmountGetDatum(allocation->amount);
-	add_row(rows, values, nulls);
-}
-
-static void
-add_hold_row(Rows *rows, const JifenAccount *account, const JifenHold *hold)
+store_hold(Table *holds, const JifenAccount *account, JifenHold *hold)
 {
 	Datum		values[Natts_hold];
 	bool		nulls[Natts_hold] = {false};
+	ItemPointerData place;
 
+	if (hold->amount == hold->stored)
+		return;
+	ItemPointerSetInvalid(&place);
 	values[Anum_hold_account_id - 1] = Int64GetDatum(account->account_id);
 	values[Anum_hold_seq - 1] = Int64GetDatum(hold->seq);
 	values[Anum_hold_until - 1] = TimestampTzGetDatum(hold->until);
 	values[Anum_hold_amount - 1] = PointAmountGetDatum(hold->amount);
 	values[Anum_hold_program_id - 1] = Int32GetDatum(account->program->program_id);
-	add_row(rows, values, nulls);
+	if (hold->stored == 0)
+		insert_row(&holds->added, values, nulls);
+	else
+		delete_row(&holds->removed, &place, values, nulls);
+	hold->stored = hold->amount;
 }
 
 static void
-add_debt_row(Rows *rows, const JifenAccount *account, const JifenDebt *debt)
+store_debt(Table *debts, const JifenAccount *account, JifenDebt *debt)
 {
 	Datum		values[Natts_debt];
 	bool		nulls[Natts_debt] = {false};
+	ItemPointerData place;
 
+	if (debt->remaining == debt->stored)
+		return;
+	ItemPointerSetInvalid(&place);
 	values[Anum_debt_account_id - 1] = Int64GetDatum(account->account_id);
 	values[Anum_debt_seq - 1] = Int64GetDatum(debt->seq);
 	values[Anum_debt_remaining - 1] = PointAmountGetDatum(debt->remaining);
-	add_row(rows, values, nulls);
+	if (debt->stored == 0)
+		insert_row(&debts->added, values, nulls);
+	else if (debt->remaining == 0)
+		delete_row(&debts->removed, &place, values, nulls);
+	else
+		update_row(&debts->changed, &place, values, nulls, debt_changes);
+	debt->stored = debt->remaining;
+}
+
+static void
+end_table(Table *table)
+{
+	end_rows(&table->removed);
+	end_rows(&table->changed);
+	end_rows(&table->added);
 }
 
 /*
  * Stores what was decided since the last time on the accounts, which the
- * caller has locked: each account updated once, each row written once, table
- * by table.
+ * caller has locked: each account updated once, each row written once.
  */
 void
 jifen_store(JifenAccount **accounts, int naccounts)
 {
 	Datum		actor = jifen_actor();
-	Rows		changed_accounts = {"account", Natts_account, false, &update_account, account_columns};
-	Rows		new_entries = {"entry", Natts_entry, true};
-	Rows		new_allocations = {"allocation", Natts_allocation, true};
-	Rows		new_lots = {"lot", Natts_lot, true};
-	Rows		changed_lots = {"lot", Natts_lot, false, &update_lot, lot_columns};
-	Rows		spent_lots = {"lot", Natts_lot, false, &delete_lot, lot_columns};
-	List	   *spent_rows = NIL;
-	Rows		new_holds = {"hold", Natts_hold, true};
-	Rows		ended_holds = {"hold", Natts_hold};
-	Rows		new_debts = {"debt", Natts_debt, true};
-	Rows		changed_debts = {"debt", Natts_debt};
-	Rows		repaid_debts = {"debt", Natts_debt};
+	Table		of_accounts = {
+		.changed = {"account", Natts_account, CMD_UPDATE, "account_pkey", 1, &update_accounts, "changed_account"}
+	};
+	Table		of_entries = {
+		.added = {"entry", Natts_entry, CMD_INSERT, NULL, 0, &insert_entries, "new_entry"}
+	};
+	Table		of_allocations = {
+		.added = {"allocation", Natts_allocation, CMD_INSERT, NULL, 0, &insert_allocations, "new_allocation"}
+	};
+	Table		of_lots = {
+		{"lot", Natts_lot, CMD_INSERT, NULL, 0, &insert_lots, "new_lot"},
+		{"lot", Natts_lot, CMD_UPDATE, "lot_pkey", 3, &update_lots, "changed_lot"},
+		{"lot", Natts_lot, CMD_DELETE, "lot_pkey", 3, &delete_lots, "spent_lot"}
+	};
+	Table		of_holds = {
+		.added = {"hold", Natts_hold, CMD_INSERT, NULL, 0, &insert_holds, "new_hold"},
+		.removed = {"hold", Natts_hold, CMD_DELETE, "hold_pkey", 2, &delete_holds, "ended_hold"}
+	};
+	Table		of_debts = {
+		{"debt", Natts_debt, CMD_INSERT, NULL, 0, &insert_debts, "new_debt"},
+		{"debt", Natts_debt, CMD_UPDATE, "debt_pkey", 2, &update_debts, "changed_debt"},
+		{"debt", Natts_debt, CMD_DELETE, "debt_pkey", 2, &delete_debts, "repaid_debt"}
+	};
 
 	for (int a = 0; a < naccounts; a++)
 	{
@@ -524,60 +535,26 @@ jifen_store(JifenAccount **accounts, int naccounts)
 
 			entry_values(account, entry, actor, values, nulls);
 			jifen_chain_entry(account, entry, values, nulls);
-			add_row(&new_entries, values, nulls);
+			insert_row(&of_entries.added, values, nulls);
 			for (int x = 0; x < entry->nallocations; x++)
-				add_allocation_row(&new_allocations, account,
-								   &account->allocations[entry->first_allocation + x]);
+				insert_allocation(&of_allocations.added, account,
+								  &account->allocations[entry->first_allocation + x]);
 		}
 		account->nstored = account->nentries;
 		account->stored_due_at = account->due_at;
-		add_account_row(&changed_accounts, account);
+		update_account(&of_accounts.changed, account);
 		for (int i = 0; i < account->nlots; i++)
-		{
-			JifenLot   *lot = &account->lots[i];
-
-			if (lot->remaining == lot->stored)
-				continue;
-			if (lot->remaining == 0 && ItemPointerIsValid(&lot->row))
-				spent_rows = lappend(spent_rows, &lot->row);
-			else
-				add_lot_row(lot->stored == 0 ? &new_lots :
-							lot->remaining == 0 ? &spent_lots : &changed_lots,
-							account, lot);
-			lot->stored = lot->remaining;
-		}
+			store_lot(&of_lots, account, &account->lots[i]);
 		for (int i = 0; i < account->nholds; i++)
-		{
-			JifenHold  *hold = &account->holds[i];
-
-			if (hold->amount == hold->stored)
-				continue;
-			add_hold_row(hold->stored == 0 ? &new_holds : &ended_holds, account, hold);
-			hold->stored = hold->amount;
-		}
+			store_hold(&of_holds, account, &account->holds[i]);
 		for (int i = 0; i < account->ndebts; i++)
-		{
-			JifenDebt  *debt = &account->debts[i];
-
-			if (debt->remaining == debt->stored)
-				continue;
-			add_debt_row(debt->stored == 0 ? &new_debts :
-						 debt->remaining == 0 ? &repaid_debts : &changed_debts,
-						 account, debt);
-			debt->stored = debt->remaining;
-		}
+			store_debt(&of_debts, account, &account->debts[i]);
 	}
-
-	write_rows(&changed_accounts, "changed_account", &update_accounts);
-	write_rows(&new_entries, "new_entry", &insert_entries);
-	write_rows(&new_allocations, "new_allocation", &insert_allocations);
-	delete_rows(spent_rows, &delete_lot_rows);
-	write_rows(&spent_lots, "spent_lot", &delete_lots);
-	write_rows(&changed_lots, "changed_lot", &update_lots);
-	write_rows(&new_lots, "new_lot", &insert_lots);
-	write_rows(&new_holds, "new_hold", &insert_holds);
-	write_rows(&ended_holds, "ended_hold", &delete_holds);
-	write_rows(&new_debts, "new_debt", &insert_debts);
-	write_rows(&changed_debts, "changed_debt", &update_debts);
-	write_rows(&repaid_debts, "repaid_debt", &delete_debts);
+	end_table(&of_accounts);
+	end_table(&of_entries);
+	end_table(&of_allocations);
+	end_table(&of_lots);
+	end_table(&of_holds);
+	end_table(&of_debts);
+	CommandCounterIncrement();
 }
