@@ -170,6 +170,7 @@ account_at_hand(JifenScan *scan, const JifenProgram *program)
 {
 	JifenAccount *account = palloc0(sizeof(JifenAccount));
 	Datum		head_hash = jifen_row_datum(scan, Anum_account_head_hash);
+	Datum		salt = jifen_row_datum(scan, Anum_account_salt);
 
 	account->program = program;
 	account->row = scan->slot->tts_tid;
@@ -183,7 +184,8 @@ account_at_hand(JifenScan *scan, const JifenProgram *program)
 	account->last_seq = jifen_row_int64(scan, Anum_account_last_seq);
 	if (head_hash)
 		jifen_copy_hash(&account->head_hash, DatumGetByteaPP(head_hash));
-	account->salt = (bytea *) DatumGetPointer(jifen_row_copy(scan, Anum_account_salt));
+	if (salt)
+		account->salt = DatumGetByteaPCopy(salt);
 	account->last_event_at = jifen_row_time(scan, Anum_account_last_event_at);
 	account->opened_at = jifen_row_time(scan, Anum_account_opened_at);
 	account->due_at = account->stored_due_at = jifen_row_time(scan, Anum_account_due_at);
