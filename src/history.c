@@ -2,6 +2,10 @@
  * history.c
  *	  Loads what a posting needs of the journal: the entries that it undoes, and
  *	  all uses of all credits where it happened before the latest entry.
+ *
+ * In the statements here and in moving.c, OFFSET 0 keeps a join by its whole
+ * key: on tables that were never analyzed, the planner thinks that the account
+ * alone is as good, and reads all of the account's rows for each of them.
  */
 #include "postgres.h"
 
@@ -76,15 +80,6 @@ static JifenStatement load_transfer_ins = {
 	"   and seq >= (select counter_seq from jifen.entry where account_id = $2 and seq = $3)"
 	" order by seq limit (select count(*) from jifen.allocation where account_id = $2 and seq = $3)",
 	3, {INT8OID, INT8OID, INT8OID}
-};
-
-static JifenStatement load_own_lots = {
-	"select " JIFEN_CREDIT_COLUMNS
-	" from unnest($1, $2) w (account_id, seq)"
-	" cross join lateral (select * from jifen.entry"
-	"   where account_id = w.account_id and seq = w.seq offset 0) c"
-	" left join jifen.lot l on l.account_id = w.account_id and l.expires_at = c.expires_at and l.seq = c.seq",
-	2, {INT8ARRAYOID, INT8ARRAYOID}
 };
 
 /* All credits in spending order. */
@@ -282,11 +277,13 @@ jifen_load_targets(JifenAccount **accounts, int naccounts, const JifenKeys *entr
 	}
 	if (credits.n > 0)
 	{
-		key_arrays(&credits, values);
-		n = jifen_execute(&load_own_lots, values, NULL, false, 0);
-		for (uint64 row = 0; row < n; row++)
-			jifen_add_lot_of_row(jifen_account_of_id(accounts, naccounts, jifen_get_int64(row, 1)),
-								 row);
+		JifenCredits finder;
+
+		jifen_begin_credits(&finder);
+		for (int i = 0; i < credits.n; i++)
+			jifen_load_credit(jifen_account_of_id(accounts, naccounts, credits.account_ids[i]),
+							  &finder, DatumGetInt64(credits.values[i]));
+		jifen_end_credits(&finder);
 	}
 	jifen_wind_loaded(accounts, naccounts, &jifen_everything);
 }

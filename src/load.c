@@ -2,17 +2,10 @@
  * load.c
  *	  Loads what a posting needs of the present state of accounts that are locked:
  *	  their lots, holds and debts.
- *
- * In the statements here, in moving.c and in history.c, OFFSET 0 keeps a join
- * by its whole key: on tables that were never analyzed, the planner thinks that
- * the account alone is as good, and reads all of the account's rows for each of
- * them.
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 
 #include "plan.h"
@@ -22,47 +15,6 @@
 
 /* So many lots are read at first; most redemptions need fewer. */
 #define FIRST_LOTS 16
-
-static JifenStatement load_origins = {
-	"select " JIFEN_CREDIT_COLUMNS
-	" from unnest($2) w (seq)"
-	" cross join lateral (select * from jifen.entry"
-	"   where account_id = $1 and seq = w.seq offset 0) c"
-	" cross join (select null::jifen.point_amount as remaining) l",
-	2, {INT8OID, INT8ARRAYOID}
-};
-
-static JifenStatement load_holds = {
-	"select h.account_id, h.seq, h.until, h.amount, e.event_at"
-	" from jifen.hold h"
-	" cross join lateral (select event_at from jifen.entry"
-	"   where account_id = h.account_id and seq = h.seq offset 0) e"
-	" where h.account_id = any ($1)"
-	" order by h.account_id, h.seq",
-	1, {INT8ARRAYOID}
-};
-
-static JifenStatement load_held_lots = {
-	"select " JIFEN_CREDIT_COLUMNS ", w.seq, x.amount"
-	" from unnest($1, $2) w (account_id, seq)"
-	" cross join lateral (select lot_seq, amount from jifen.allocation"
-	"   where account_id = w.account_id and seq = w.seq offset 0) x"
-	" cross join lateral (select * from jifen.entry"
-	"   where account_id = w.account_id and seq = x.lot_seq offset 0) c"
-	" left join jifen.lot l on l.account_id = w.account_id and l.expires_at = c.expires_at and l.seq = c.seq"
-	" order by w.account_id, w.seq, c.expires_at, c.seq",
-	2, {INT8ARRAYOID, INT8ARRAYOID}
-};
-
-static JifenStatement load_debts = {
-	"select d.account_id, d.seq, d.remaining, e.event_at"
-	" from jifen.debt d"
-	" cross join lateral (select event_at from jifen.entry"
-	"   where account_id = d.account_id and seq = d.seq offset 0) e"
-	" where d.account_id = any ($1)"
-	" order by d.account_id, d.seq",
-	1, {INT8ARRAYOID}
-};
 
 /* Adds an account with the number or text of what is wanted of it. */
 void
@@ -80,12 +32,11 @@ jifen_add_key(JifenKeys *keys, int64 account_id, Datum value)
 	keys->values[keys->n++] = value;
 }
 
-/* A value of variable length, 0 where it is null. */
+/* A copy of a value of variable length, 0 where it is null (0). */
 static Datum
-copy_value(uint64 row, int column)
+copy_value(Datum value)
 {
-	return jifen_is_null(row, column) ? (Datum) 0 :
-		datumCopy(jifen_get_datum(row, column), false, -1);
+	return value ? datumCopy(value, false, -1) : (Datum) 0;
 }
 
 /* The policy of a lot, where that needs it. */
@@ -120,9 +71,9 @@ jifen_add_lot_of_row(JifenAccount *account, uint64 row)
 	}
 	lot.has_origin = true;
 	lot.issued_at = jifen_get_time(row, 8);
-	lot.source = copy_value(row, 9);
-	lot.funder = copy_value(row, 10);
-	lot.revenue = copy_value(row, 11);
+	lot.source = copy_value(jifen_get_datum(row, 9));
+	lot.funder = copy_value(jifen_get_datum(row, 10));
+	lot.revenue = copy_value(jifen_get_datum(row, 11));
 	lot.size = jifen_get_int64(row, 12);
 	return jifen_add_lot(account, &lot);
 }
@@ -195,27 +146,107 @@ jifen_load_all_lots(JifenAccount *account)
 	jifen_wind_loaded(&account, 1, &jifen_everything);
 }
 
+/* Has the scan of entry_pkey at that entry of the account, which must be there. */
+static void
+find_entry(JifenScan *entries, const JifenAccount *account, int64 seq)
+{
+	jifen_set_key(entries, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+	jifen_set_key(entries, 2, BTEqualStrategyNumber, Int64GetDatum(seq));
+	jifen_rescan(entries);
+	if (!jifen_next_row(entries))
+		elog(ERROR, "account " INT64_FORMAT " has no entry " INT64_FORMAT, account->account_id, seq);
+}
+
+static TimestampTz
+event_at_of(JifenScan *entries, const JifenAccount *account, int64 seq)
+{
+	find_entry(entries, account, seq);
+	return jifen_row_time(entries, Anum_entry_event_at);
+}
+
+/* What the extension took of another lot. */
+static PointAmount
+size_of_extension(int64 account_id, int64 seq)
+{
+	PointAmount size = 0;
+	JifenScan	scan;
+
+	jifen_begin_scan(&scan, "allocation", Natts_allocation, "allocation_pkey", false);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account_id));
+	jifen_set_key(&scan, 2, BTEqualStrategyNumber, Int64GetDatum(seq));
+	while (jifen_next_row(&scan))
+		size = jifen_add(size, jifen_row_int64(&scan, Anum_allocation_amount));
+	jifen_end_scan(&scan);
+	return size;
+}
+
+void
+jifen_begin_credits(JifenCredits *credits)
+{
+	jifen_begin_scan(&credits->entries, "entry", Natts_entry, "entry_pkey", false);
+	jifen_begin_scan(&credits->lots, "lot", Natts_lot, "lot_pkey", false);
+}
+
+void
+jifen_end_credits(JifenCredits *credits)
+{
+	jifen_end_scan(&credits->lots);
+	jifen_end_scan(&credits->entries);
+}
+
+/* Loads the lot of the credit of that number, with its origin; all of it may be spent. */
+JifenLot *
+jifen_load_credit(JifenAccount *account, JifenCredits *credits, int64 seq)
+{
+	JifenScan  *entry = &credits->entries;
+	JifenScan  *row = &credits->lots;
+	JifenLot	lot = {0};
+
+	find_entry(entry, account, seq);
+	lot.seq = seq;
+	lot.expires_at = jifen_row_time(entry, Anum_entry_expires_at);
+	lot.available_at = jifen_row_time(entry, Anum_entry_available_at);
+	lot.issued_at = jifen_row_time(entry, Anum_entry_issued_at);
+	if (lot.issued_at == JIFEN_NO_TIME)
+		lot.issued_at = jifen_row_time(entry, Anum_entry_event_at);
+	lot.rule_no = DatumGetInt16(jifen_row_datum(entry, Anum_entry_rule_no));
+	if (lot.rule_no != 0)
+	{
+		lot.counts_from = lot.issued_at;
+		lot.expiry = policy_of_lot(jifen_row_datum(entry, Anum_entry_expiry));
+	}
+	lot.has_origin = true;
+	lot.source = copy_value(jifen_row_datum(entry, Anum_entry_source));
+	lot.funder = copy_value(jifen_row_datum(entry, Anum_entry_funder));
+	lot.revenue = copy_value(jifen_row_datum(entry, Anum_entry_revenue));
+	lot.size = jifen_kind_from_name(TextDatumGetCString(jifen_row_datum(entry, Anum_entry_kind))) == JIFEN_EXTEND ?
+		size_of_extension(account->account_id, seq) : jifen_row_int64(entry, Anum_entry_amount);
+
+	jifen_set_key(row, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+	jifen_set_key(row, 2, BTEqualStrategyNumber, TimestampTzGetDatum(lot.expires_at));
+	jifen_set_key(row, 3, BTEqualStrategyNumber, Int64GetDatum(seq));
+	jifen_rescan(row);
+	if (jifen_next_row(row))
+	{
+		lot.row = row->slot->tts_tid;
+		lot.stored = lot.remaining = jifen_row_int64(row, Anum_lot_remaining);
+	}
+	return jifen_add_lot(account, &lot);
+}
+
 /* Loads when and by which channel the points of the lots in memory were issued. */
 void
 jifen_load_origins(JifenAccount *account)
 {
-	int64	   *seqs = palloc((account->nlots + 1) * sizeof(int64));
-	int			nseqs = 0;
-	Datum		values[2];
-	uint64		n;
+	JifenCredits credits;
 
+	jifen_begin_credits(&credits);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		if (!account->lots[i].has_origin)
-			seqs[nseqs++] = account->lots[i].seq;
+			jifen_load_credit(account, &credits, account->lots[i].seq);
 	}
-	if (nseqs == 0)
-		return;
-	values[0] = Int64GetDatum(account->account_id);
-	values[1] = jifen_int8_array(seqs, nseqs);
-	n = jifen_execute(&load_origins, values, NULL, false, 0);
-	for (uint64 row = 0; row < n; row++)
-		jifen_add_lot_of_row(account, row);
+	jifen_end_credits(&credits);
 }
 
 /* Loads into each account its lots lapsed by as_of, and the moving ones that may have. */
@@ -247,6 +278,26 @@ jifen_load_lapsed(JifenAccount **accounts, int naccounts, TimestampTz as_of)
 	jifen_load_moving_lots(due, ndue);
 }
 
+/* Loads what the hold took of which lots. */
+static void
+load_taken(JifenAccount *account, JifenHold *hold, JifenCredits *credits)
+{
+	JifenScan	scan;
+
+	jifen_begin_scan(&scan, "allocation", Natts_allocation, "allocation_pkey", false);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+	jifen_set_key(&scan, 2, BTEqualStrategyNumber, Int64GetDatum(hold->seq));
+	while (jifen_next_row(&scan))
+	{
+		const JifenLot *lot = jifen_load_credit(account, credits,
+												jifen_row_int64(&scan, Anum_allocation_lot_seq));
+
+		jifen_add_taken(&hold->taken, &hold->ntaken, lot,
+						jifen_row_int64(&scan, Anum_allocation_amount));
+	}
+	jifen_end_scan(&scan);
+}
+
 /*
  * Loads the open holds of the accounts that have any; of those that are due by
  * then or named, also what they took of which lots.
@@ -257,10 +308,9 @@ jifen_load_holds(JifenAccount **accounts, int naccounts, const JifenKeys *named,
 {
 	JifenAccount **holders = palloc((naccounts + 1) * sizeof(JifenAccount *));
 	int			nholders = 0;
-	JifenKeys	wanted = {0};
-	int64	   *seqs;
-	Datum		values[2];
-	uint64		n;
+	bool		any_taken = false;
+	JifenCredits credits;
+	JifenScan	scan;
 
 	for (int i = 0; i < naccounts; i++)
 	{
@@ -269,72 +319,63 @@ jifen_load_holds(JifenAccount **accounts, int naccounts, const JifenKeys *named,
 	}
 	if (nholders == 0)
 		return;
-	values[0] = jifen_account_id_array(holders, nholders);
-	n = jifen_execute(&load_holds, values, NULL, false, 0);
-	for (uint64 row = 0; row < n; row++)
+	jifen_begin_credits(&credits);
+	jifen_begin_scan(&scan, "hold", Natts_hold, "hold_pkey", false);
+	for (int a = 0; a < nholders; a++)
 	{
-		JifenAccount *account = jifen_account_of_id(holders, nholders, jifen_get_int64(row, 1));
-		JifenHold	hold = {0};
+		JifenAccount *account = holders[a];
 
-		hold.seq = jifen_get_int64(row, 2);
-		hold.until = jifen_get_time(row, 3);
-		hold.stored = hold.amount = jifen_get_int64(row, 4);
-		hold.event_at = jifen_get_time(row, 5);
-		hold.has_taken = hold.until <= due;
-		for (int i = 0; i < named->n && !hold.has_taken; i++)
-			hold.has_taken = named->account_ids[i] == account->account_id &&
-				DatumGetInt64(named->values[i]) == hold.seq;
-		jifen_add_hold(account, &hold);
-		if (hold.has_taken)
-			jifen_add_key(&wanted, account->account_id, Int64GetDatum(hold.seq));
+		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+		jifen_rescan(&scan);
+		while (jifen_next_row(&scan))
+		{
+			JifenHold	hold = {0};
+
+			hold.seq = jifen_row_int64(&scan, Anum_hold_seq);
+			hold.until = jifen_row_time(&scan, Anum_hold_until);
+			hold.stored = hold.amount = jifen_row_int64(&scan, Anum_hold_amount);
+			hold.event_at = event_at_of(&credits.entries, account, hold.seq);
+			hold.has_taken = hold.until <= due;
+			for (int i = 0; i < named->n && !hold.has_taken; i++)
+				hold.has_taken = named->account_ids[i] == account->account_id &&
+					DatumGetInt64(named->values[i]) == hold.seq;
+			if (hold.has_taken)
+				load_taken(account, &hold, &credits);
+			any_taken |= hold.has_taken;
+			jifen_add_hold(account, &hold);
+		}
 	}
-	if (wanted.n == 0)
-		return;
-
-	seqs = palloc(wanted.n * sizeof(int64));
-	for (int i = 0; i < wanted.n; i++)
-		seqs[i] = DatumGetInt64(wanted.values[i]);
-	values[0] = jifen_int8_array(wanted.account_ids, wanted.n);
-	values[1] = jifen_int8_array(seqs, wanted.n);
-	n = jifen_execute(&load_held_lots, values, NULL, false, 0);
-	for (uint64 row = 0; row < n; row++)
-	{
-		JifenAccount *account = jifen_account_of_id(holders, nholders, jifen_get_int64(row, 1));
-		JifenLot   *lot = jifen_add_lot_of_row(account, row);
-		JifenHold  *hold = jifen_find_hold(account, jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 1));
-
-		jifen_add_taken(&hold->taken, &hold->ntaken, lot,
-						jifen_get_int64(row, JIFEN_CREDIT_NCOLUMNS + 2));
-	}
-	jifen_wind_loaded(holders, nholders, &jifen_everything);
+	jifen_end_scan(&scan);
+	jifen_end_credits(&credits);
+	if (any_taken)
+		jifen_wind_loaded(holders, nholders, &jifen_everything);
 }
 
 /* Loads the open debts of the accounts that have any. */
 void
 jifen_load_debts(JifenAccount **accounts, int naccounts)
 {
-	JifenAccount **debtors = palloc((naccounts + 1) * sizeof(JifenAccount *));
-	int			ndebtors = 0;
-	Datum		values[1];
-	uint64		n;
-
-	for (int i = 0; i < naccounts; i++)
+	for (int a = 0; a < naccounts; a++)
 	{
-		if (accounts[i]->debt > 0)
-			debtors[ndebtors++] = accounts[i];
-	}
-	if (ndebtors == 0)
-		return;
-	values[0] = jifen_account_id_array(debtors, ndebtors);
-	n = jifen_execute(&load_debts, values, NULL, false, 0);
-	for (uint64 row = 0; row < n; row++)
-	{
-		JifenAccount *account = jifen_account_of_id(debtors, ndebtors, jifen_get_int64(row, 1));
-		JifenDebt	debt = {0};
+		JifenAccount *account = accounts[a];
+		JifenScan	entries;
+		JifenScan	scan;
 
-		debt.seq = jifen_get_int64(row, 2);
-		debt.stored = debt.remaining = jifen_get_int64(row, 3);
-		debt.event_at = jifen_get_time(row, 4);
-		jifen_add_debt(account, &debt);
+		if (account->debt == 0)
+			continue;
+		jifen_begin_scan(&entries, "entry", Natts_entry, "entry_pkey", false);
+		jifen_begin_scan(&scan, "debt", Natts_debt, "debt_pkey", false);
+		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+		while (jifen_next_row(&scan))
+		{
+			JifenDebt	debt = {0};
+
+			debt.seq = jifen_row_int64(&scan, Anum_debt_seq);
+			debt.stored = debt.remaining = jifen_row_int64(&scan, Anum_debt_remaining);
+			debt.event_at = event_at_of(&entries, account, debt.seq);
+			jifen_add_debt(account, &debt);
+		}
+		jifen_end_scan(&scan);
+		jifen_end_scan(&entries);
 	}
 }

@@ -24,6 +24,13 @@ typedef struct JifenKeys
 	Datum	   *values;			/* int8, timestamptz or text */
 } JifenKeys;
 
+/* Finds credits by their numbers, and the rows of their lots. */
+typedef struct JifenCredits
+{
+	JifenScan	entries;
+	JifenScan	lots;
+} JifenCredits;
+
 /* Which entries and notices count. */
 typedef struct JifenKnowledge
 {
@@ -68,6 +75,9 @@ extern JifenAccount *jifen_account_of_id(JifenAccount **accounts, int naccounts,
 extern void jifen_add_key(JifenKeys *keys, int64 account_id, Datum value);
 extern JifenLot *jifen_add_lot_of_row(JifenAccount *account, uint64 row);
 extern JifenLot *jifen_add_lot_at_hand(JifenAccount *account, JifenScan *scan);
+extern void jifen_begin_credits(JifenCredits *credits);
+extern JifenLot *jifen_load_credit(JifenAccount *account, JifenCredits *credits, int64 seq);
+extern void jifen_end_credits(JifenCredits *credits);
 extern void jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *from);
 extern void jifen_load_all_lots(JifenAccount *account);
 extern void jifen_load_origins(JifenAccount *account);
