@@ -100,7 +100,7 @@ jifen_add_lot_at_hand(JifenAccount *account, JifenScan *scan)
 
 /*
  * Loads of each account that is named in from the first lots that lapse after
- * that instant, at most FIRST_LOTS.
+ * that instant: as many as have the points wanted, at most FIRST_LOTS.
  */
 void
 jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *from)
@@ -113,17 +113,20 @@ jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *f
 	for (int i = 0; i < from->n; i++)
 	{
 		JifenAccount *account = jifen_account_of_id(accounts, naccounts, from->account_ids[i]);
+		PointAmount wanted = account->wanted;
 
 		account->known_from = DatumGetTimestampTz(from->values[i]);
 		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
 		jifen_set_key(&scan, 2, BTGreaterStrategyNumber, from->values[i]);
 		jifen_rescan(&scan);
-		for (int n = 0; n < FIRST_LOTS && jifen_next_row(&scan); n++)
+		for (int n = 0; n < FIRST_LOTS && wanted > 0 && jifen_next_row(&scan); n++)
 		{
 			const JifenLot *lot = jifen_add_lot_at_hand(account, &scan);
 
 			account->known_to = lot->expires_at;
 			account->known_to_seq = lot->seq;
+			if (lot->rule_no == 0 && lot->available_at <= account->known_from)
+				wanted -= Min(wanted, lot->remaining);
 		}
 	}
 	jifen_end_scan(&scan);

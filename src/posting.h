@@ -308,6 +308,7 @@ typedef struct JifenAccount
 	int			maxlots;
 	bool		has_all_lots;
 	bool		has_moving_lots;
+	PointAmount wanted;			/* by the debits of the batch, all together */
 	TimestampTz known_from;
 	TimestampTz known_to;		/* JIFEN_NO_TIME: nothing is known */
 	int64		known_to_seq;

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
@@ -329,6 +330,15 @@ load_targets(JifenBatch *batch)
 	jifen_load_targets(batch->accounts, batch->naccounts, &entries);
 }
 
+/* How many points the debit takes, at least. */
+static PointAmount
+points_of_debit(const JifenPosting *posting)
+{
+	if (posting->amount == PG_INT64_MIN)
+		return PG_INT64_MAX;
+	return Abs(posting->amount);
+}
+
 /* Loads the moving lots of the accounts that are named. */
 static void
 load_moving_lots(JifenBatch *batch, const JifenKeys *named)
@@ -391,7 +401,11 @@ load_accounts(JifenBatch *batch)
 				 (is_credit && target->expires_at <= at)))
 				jifen_load_history(account, false);
 			if (jifen_is_debit(posting))
+			{
 				account->known_from = Min(account->known_from, at);
+				if (pg_add_s64_overflow(account->wanted, points_of_debit(posting), &account->wanted))
+					account->wanted = PG_INT64_MAX;
+			}
 		}
 		account->foreseen = Max(account->foreseen, at);
 		if (posting->counter)
