@@ -12,26 +12,27 @@ comment on domain account_status is 'Whether an account takes postings: open, fr
 -- extension's tables in any order. The functions alone write them, and
 -- reconcile() finds whatever does not fit.
 --
--- The numbers that change with each posting come first and are not indexed,
--- so that an update stays within its page (HOT); fillfactor leaves it room.
+-- What each posting changes is not indexed, so that an update stays within its
+-- page (HOT), where fillfactor leaves it room; and it stands side by side: the log
+-- is given the row from the first byte that changed to the last.
 create table account (
     account_id bigint primary key default nextval('jifen.account_id_seq'),
-    balance point_amount not null default 0,
+    opened_at timestamptz not null default now(),
     held point_amount not null default 0,
     debt point_amount not null default 0,
+    due_at timestamptz,
+    last_import_at timestamptz,
+    last_transfer_in_at timestamptz,
+    last_transfer_out_at timestamptz,
+    last_capture_at timestamptz,
+    last_hold_at timestamptz,
+    last_adjust_at timestamptz,
+    last_expire_at timestamptz,
+    last_redeem_at timestamptz,
+    last_earn_at timestamptz,
+    balance point_amount not null default 0,
     last_seq bigint not null default 0,
     last_event_at timestamptz,
-    opened_at timestamptz not null default now(),
-    due_at timestamptz,
-    last_earn_at timestamptz,
-    last_redeem_at timestamptz,
-    last_expire_at timestamptz,
-    last_adjust_at timestamptz,
-    last_hold_at timestamptz,
-    last_capture_at timestamptz,
-    last_transfer_out_at timestamptz,
-    last_transfer_in_at timestamptz,
-    last_import_at timestamptz,
     program_id integer not null,
     head_hash bytea,
     salt bytea,
@@ -44,22 +45,22 @@ create index account_due on account (program_id, due_at, account_id) where due_a
 
 comment on table account is 'Accounts: one for each member of a program, locked by each posting to it';
 comment on column account.account_id is 'Number of the account, internal';
-comment on column account.balance is 'Points owed: available, pending, held and lapsed ones, less the debt';
+comment on column account.opened_at is 'When the member joined: when the account was opened, unless stated otherwise';
 comment on column account.held is 'Points reserved for purchases in progress';
 comment on column account.debt is 'Points that the member owes: taken beyond what there was';
+comment on column account.due_at is 'Before this no lot of the account lapses whose expiry can move; infinity: none that is known to; null: there never was such a lot';
+comment on column account.last_import_at is 'Latest event_at of an import';
+comment on column account.last_transfer_in_at is 'Latest event_at of a transfer_in';
+comment on column account.last_transfer_out_at is 'Latest event_at of a transfer_out';
+comment on column account.last_capture_at is 'Latest event_at of a capture';
+comment on column account.last_hold_at is 'Latest event_at of a hold';
+comment on column account.last_adjust_at is 'Latest event_at of an adjust';
+comment on column account.last_expire_at is 'Latest event_at of an expire';
+comment on column account.last_redeem_at is 'Latest event_at of a redeem';
+comment on column account.last_earn_at is 'Latest event_at of an earn';
+comment on column account.balance is 'Points owed: available, pending, held and lapsed ones, less the debt';
 comment on column account.last_seq is 'Number of the account''s latest entry';
 comment on column account.last_event_at is 'Latest event_at of the account''s entries';
-comment on column account.opened_at is 'When the member joined: when the account was opened, unless stated otherwise';
-comment on column account.due_at is 'Before this no lot of the account lapses whose expiry can move; infinity: none that is known to; null: there never was such a lot';
-comment on column account.last_earn_at is 'Latest event_at of an earn';
-comment on column account.last_redeem_at is 'Latest event_at of a redeem';
-comment on column account.last_expire_at is 'Latest event_at of an expire';
-comment on column account.last_adjust_at is 'Latest event_at of an adjust';
-comment on column account.last_hold_at is 'Latest event_at of a hold';
-comment on column account.last_capture_at is 'Latest event_at of a capture';
-comment on column account.last_transfer_out_at is 'Latest event_at of a transfer_out';
-comment on column account.last_transfer_in_at is 'Latest event_at of a transfer_in';
-comment on column account.last_import_at is 'Latest event_at of an import';
 comment on column account.program_id is 'Program of the account';
 comment on column account.head_hash is 'Hash of the account''s latest entry';
 comment on column account.salt is 'Random bytes in the digests of its entries'' personal details; others once the member is forgotten';

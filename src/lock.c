@@ -190,7 +190,7 @@ account_at_hand(JifenScan *scan, const JifenProgram *program)
 	account->opened_at = jifen_row_time(scan, Anum_account_opened_at);
 	account->due_at = account->stored_due_at = jifen_row_time(scan, Anum_account_due_at);
 	for (int i = 0; i < JIFEN_TRACES; i++)
-		account->last_at[i] = jifen_row_time(scan, Anum_account_last_earn_at + i);
+		account->last_at[i] = jifen_row_time(scan, Anum_account_last_earn_at - i);
 	account->known_to = JIFEN_NO_TIME;
 	return account;
 }

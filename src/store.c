@@ -381,7 +381,7 @@ update_account(Rows *rows, JifenAccount *account)
 	set_time(values, nulls, Anum_account_last_event_at, account->last_event_at);
 	set_time(values, nulls, Anum_account_due_at, account->due_at);
 	for (int i = 0; i < JIFEN_TRACES; i++)
-		set_time(values, nulls, Anum_account_last_earn_at + i, account->last_at[i]);
+		set_time(values, nulls, Anum_account_last_earn_at - i, account->last_at[i]);
 	update_row(rows, &account->row, values, nulls, account_changes);
 }
 
