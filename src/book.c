@@ -93,7 +93,7 @@ jifen_grown(void *array, int used, int *allotted, Size element)
 {
 	if (used < *allotted)
 		return array;
-	*allotted = Max(2, *allotted * 2);
+	*allotted = Max(1, *allotted * 2);
 	if (array == NULL)
 		return palloc_extended(*allotted * element, MCXT_ALLOC_HUGE);
 	return repalloc_huge(array, *allotted * element);

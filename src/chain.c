@@ -134,7 +134,9 @@ append_netstring(StringInfo form, const void *data, int length)
 static void
 append_null(StringInfo form)
 {
-	appendBinaryStringInfo(form, "-,", 2);
+	enlargeStringInfo(form, 2);
+	form->data[form->len++] = '-';
+	form->data[form->len++] = ',';
 }
 
 static void

@@ -210,6 +210,8 @@ postings_of_array(ArrayType *array, int *n)
 		else
 			jifen_posting_of_row(DatumGetHeapTupleHeader(elements[i]), &postings[i]);
 	}
+	pfree(elements);
+	pfree(nulls);
 	return postings;
 }
 

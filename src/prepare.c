@@ -14,15 +14,36 @@
 #include "batch.h"
 #include "storage.h"
 
+static int
+compare_bytes(const char *a, int length, const char *b, int other_length)
+{
+	int			result = memcmp(a, b, Min(length, other_length));
+
+	return result != 0 ? result : length - other_length;
+}
+
 int
 jifen_compare_texts(Datum a, Datum b)
 {
-	int			first = VARSIZE_ANY_EXHDR(DatumGetPointer(a));
-	int			second = VARSIZE_ANY_EXHDR(DatumGetPointer(b));
-	int			result = memcmp(VARDATA_ANY(DatumGetPointer(a)), VARDATA_ANY(DatumGetPointer(b)),
-								Min(first, second));
+	return compare_bytes(VARDATA_ANY(DatumGetPointer(a)), VARSIZE_ANY_EXHDR(DatumGetPointer(a)),
+						 VARDATA_ANY(DatumGetPointer(b)), VARSIZE_ANY_EXHDR(DatumGetPointer(b)));
+}
 
-	return result != 0 ? result : first - second;
+/* The same where one is a string. */
+static int
+compare_string(const char *a, Datum b)
+{
+	return compare_bytes(a, strlen(a), VARDATA_ANY(DatumGetPointer(b)),
+						 VARSIZE_ANY_EXHDR(DatumGetPointer(b)));
+}
+
+/* By member and program. */
+static int
+compare_pairs(Datum member, Datum program, Datum other_member, Datum other_program)
+{
+	int			result = jifen_compare_texts(member, other_member);
+
+	return result != 0 ? result : jifen_compare_texts(program, other_program);
 }
 
 static int
@@ -30,9 +51,8 @@ compare_members(const void *a, const void *b)
 {
 	const JifenMember *first = a;
 	const JifenMember *second = b;
-	int			result = jifen_compare_texts(first->member, second->member);
 
-	return result != 0 ? result : jifen_compare_texts(first->program, second->program);
+	return compare_pairs(first->member, first->program, second->member, second->program);
 }
 
 JifenMember *
@@ -43,6 +63,29 @@ jifen_find_member(const JifenBatch *batch, Datum program, Datum member)
 	return bsearch(&key, batch->members, batch->nmembers, sizeof(JifenMember), compare_members);
 }
 
+/* A member whom a posting concerns. */
+typedef struct Side
+{
+	Datum		program;
+	Datum		member;
+	JifenPosting *posting;
+	int			place;			/* among the members of the batch */
+	bool		is_counter;		/* of a transfer that it makes or reverses */
+} Side;
+
+static int
+compare_sides(const Side *a, const Side *b)
+{
+	return compare_pairs(a->member, a->program, b->member, b->program);
+}
+
+#define ST_SORT sort_sides
+#define ST_ELEMENT_TYPE Side
+#define ST_COMPARE(a, b) compare_sides(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 static int
 compare_account_ids(const void *a, const void *b)
 {
@@ -52,31 +95,42 @@ compare_account_ids(const void *a, const void *b)
 	return first < second ? -1 : first > second;
 }
 
-/* Lists the members whom the postings concern, each once. */
-static void
-list_members(JifenBatch *batch)
+/* The sides of the postings, in the order of their members. */
+static Side *
+list_sides(JifenBatch *batch, int *nsides)
 {
-	JifenMember *members = palloc0((2 * batch->n + 1) * sizeof(JifenMember));
-	JifenPosting **reversals = palloc((batch->n + 1) * sizeof(JifenPosting *));
-	Datum	   *counters = palloc((batch->n + 1) * sizeof(Datum));
+	Side	   *sides;
+	JifenPosting **reversals;
+	Datum	   *counters;
 	int			nreversals = 0;
 	int			n = 0;
 
+	for (int i = 0; i < batch->n; i++)
+	{
+		const JifenPosting *posting = &batch->postings[i];
+
+		n += posting->to_member || posting->kind == JIFEN_REVERSE ? 2 : 1;
+		nreversals += posting->kind == JIFEN_REVERSE;
+	}
+	sides = palloc_extended((n + 1) * sizeof(Side), MCXT_ALLOC_HUGE);
+	reversals = palloc((nreversals + 1) * sizeof(JifenPosting *));
+	counters = palloc((nreversals + 1) * sizeof(Datum));
+
+	n = nreversals = 0;
 	for (int i = 0; i < batch->n; i++)
 	{
 		JifenPosting *posting = &batch->postings[i];
 
 		if (posting->refusal)
 			continue;
-		members[n++] = (JifenMember)
+		sides[n++] = (Side)
 		{
-			posting->program, posting->member,
-				posting->kind == JIFEN_EARN || posting->kind == JIFEN_IMPORT
+			posting->program, posting->member, posting
 		};
 		if (posting->to_member)
-			members[n++] = (JifenMember)
+			sides[n++] = (Side)
 		{
-			posting->program, posting->to_member
+			posting->program, posting->to_member, posting, 0, true
 		};
 		if (posting->kind == JIFEN_REVERSE)
 			reversals[nreversals++] = posting;
@@ -86,23 +140,53 @@ list_members(JifenBatch *batch)
 	for (int i = 0; i < nreversals; i++)
 	{
 		if (counters[i])
-			members[n++] = (JifenMember)
+			sides[n++] = (Side)
 		{
-			reversals[i]->program, counters[i]
+			reversals[i]->program, counters[i], reversals[i], 0, true
 		};
 	}
+	pfree(reversals);
+	pfree(counters);
+	sort_sides(sides, n);
+	*nsides = n;
+	return sides;
+}
 
-	qsort(members, n, sizeof(JifenMember), compare_members);
-	batch->members = members;
-	for (int i = 0; i < n; i++)
+/* Lists the members whom the postings concern, each once. */
+static void
+list_members(JifenBatch *batch, Side *sides, int nsides)
+{
+	int			n = 0;
+
+	for (int i = 0; i < nsides; i++)
 	{
-		JifenMember *last = &members[batch->nmembers - 1];
-
-		if (batch->nmembers > 0 && compare_members(last, &members[i]) == 0)
-			last->may_open |= members[i].may_open;
-		else
-			members[batch->nmembers++] = members[i];
+		if (i > 0 && compare_sides(&sides[i - 1], &sides[i]) != 0)
+			n++;
+		sides[i].place = n;
 	}
+	batch->nmembers = nsides == 0 ? 0 : n + 1;
+	batch->members = palloc_extended((batch->nmembers + 1) * sizeof(JifenMember),
+									 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int i = 0; i < nsides; i++)
+	{
+		JifenMember *member = &batch->members[sides[i].place];
+
+		member->program = sides[i].program;
+		member->member = sides[i].member;
+		member->may_open |= !sides[i].is_counter &&
+			(sides[i].posting->kind == JIFEN_EARN || sides[i].posting->kind == JIFEN_IMPORT);
+	}
+}
+
+/* Orders an account's member as compare_members() does. */
+static int
+compare_account_with_member(const void *key, const void *element)
+{
+	const JifenAccount *account = key;
+	const JifenMember *member = element;
+	int			result = compare_string(account->member, member->member);
+
+	return result != 0 ? result : compare_string(account->program->code, member->program);
 }
 
 /* Locks the accounts of those of the listed members who have none yet. */
@@ -125,10 +209,12 @@ lock_members(JifenBatch *batch)
 	if (n == 0)
 		return;
 	locked = jifen_lock_members(programs, members, n, &nlocked);
+	pfree(programs);
+	pfree(members);
 	for (int i = 0; i < nlocked; i++)
 	{
-		JifenMember *member = jifen_find_member(batch, CStringGetTextDatum(locked[i]->program->code),
-												CStringGetTextDatum(locked[i]->member));
+		JifenMember *member = bsearch(locked[i], batch->members, batch->nmembers,
+									  sizeof(JifenMember), compare_account_with_member);
 
 		member->account = locked[i];
 		member->exists = true;
@@ -162,6 +248,9 @@ find_accounts(JifenBatch *batch)
 	jifen_find_accounts(programs, members, batch->nmembers, exist);
 	for (int i = 0; i < batch->nmembers; i++)
 		batch->members[i].exists = exist[i];
+	pfree(programs);
+	pfree(members);
+	pfree(exist);
 }
 
 /* Opens accounts for those who have none, where their program does so. */
@@ -170,16 +259,20 @@ open_members(JifenBatch *batch)
 {
 	int32	   *program_ids = palloc((batch->nmembers + 1) * sizeof(int32));
 	Datum	   *members = palloc((batch->nmembers + 1) * sizeof(Datum));
+	JifenProgram *program = NULL;
+	Datum		code = (Datum) 0;
 	int			n = 0;
 
 	for (int i = 0; i < batch->nmembers; i++)
 	{
 		JifenMember *member = &batch->members[i];
-		JifenProgram *program;
 
 		if (member->exists)
 			continue;
-		program = jifen_find_program(member->program);
+		/* Mostly they are of one program. */
+		if (code == (Datum) 0 || jifen_compare_texts(code, member->program) != 0)
+			program = jifen_find_program(member->program);
+		code = member->program;
 		if (program == NULL)
 			member->refusal = jifen_refuse_unknown_program(member->program);
 		else if (!program->auto_open || !member->may_open)
@@ -190,10 +283,13 @@ open_members(JifenBatch *batch)
 			members[n++] = member->member;
 		}
 	}
-	if (n == 0)
-		return;
-	batch->opened = palloc(n * sizeof(int64));
-	batch->nopened = jifen_open_accounts(program_ids, members, n, JIFEN_NO_TIME, batch->opened);
+	if (n > 0)
+	{
+		batch->opened = palloc(n * sizeof(int64));
+		batch->nopened = jifen_open_accounts(program_ids, members, n, JIFEN_NO_TIME, batch->opened);
+	}
+	pfree(program_ids);
+	pfree(members);
 }
 
 /* A member who was found may have been renamed before the account was locked. */
@@ -212,21 +308,21 @@ refuse_vanished(JifenBatch *batch)
 
 /* Gives each posting its account and its counterpart, or its refusal. */
 static void
-assign_accounts(JifenBatch *batch)
+assign_accounts(JifenBatch *batch, const Side *sides, int nsides)
 {
-	for (int i = 0; i < batch->n; i++)
+	for (int i = 0; i < nsides; i++)
 	{
-		JifenPosting *posting = &batch->postings[i];
-		JifenMember *member;
+		const JifenMember *member = &batch->members[sides[i].place];
+		JifenPosting *posting = sides[i].posting;
 
-		if (posting->refusal)
-			continue;
-		member = jifen_find_member(batch, posting->program, posting->member);
-		posting->account = member->account;
-		posting->refusal = member->refusal;
-		if (posting->to_member)
+		if (!sides[i].is_counter)
 		{
-			member = jifen_find_member(batch, posting->program, posting->to_member);
+			posting->account = member->account;
+			if (member->refusal)
+				posting->refusal = member->refusal;
+		}
+		else if (posting->to_member)
+		{
 			posting->counter = member->account;
 			/* A key comes first: what it names decides. */
 			if (posting->refusal == NULL && posting->idempotency_key == (Datum) 0)
@@ -260,11 +356,13 @@ load_keys(JifenBatch *batch)
 	}
 	if (n == 0)
 		return;
-	jifen_load_keys(keyed, n);
+	/* In account order, what is looked up lies close together. */
 	qsort(keyed, n, sizeof(JifenPosting *), compare_keys);
+	jifen_load_keys(keyed, n);
 	for (int i = 0; i < n; i++)
 		keyed[i]->repeats_key = (i > 0 && compare_keys(&keyed[i - 1], &keyed[i]) == 0) ||
 			(i + 1 < n && compare_keys(&keyed[i], &keyed[i + 1]) == 0);
+	pfree(keyed);
 }
 
 /* Whether a side of a posting has moving lots or will have some. */
@@ -436,7 +534,10 @@ load_accounts(JifenBatch *batch)
 void
 jifen_prepare(JifenBatch *batch)
 {
-	list_members(batch);
+	int			nsides;
+	Side	   *sides = list_sides(batch, &nsides);
+
+	list_members(batch, sides, nsides);
 	if (batch->nmembers == 0)
 		return;
 
@@ -453,7 +554,8 @@ jifen_prepare(JifenBatch *batch)
 	for (int i = 0; i < batch->nopened; i++)
 		jifen_account_of_id(batch->accounts, batch->naccounts, batch->opened[i])->is_opened = true;
 	refuse_vanished(batch);
-	assign_accounts(batch);
+	assign_accounts(batch, sides, nsides);
+	pfree(sides);
 	load_keys(batch);
 	load_accounts(batch);
 }

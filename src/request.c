@@ -364,7 +364,10 @@ begin_posting(JifenPosting *posting)
 	posting->expires_at = JIFEN_NO_TIME;
 }
 
-/* A value that is not toasted, since it may be stored after its tuple is gone. */
+/*
+ * A value that is not toasted, since it may be stored after its tuple is gone.
+ * A short text stays as it is, in the memory of the arguments.
+ */
 static Datum
 plain_value(int field, Datum value)
 {
@@ -378,11 +381,12 @@ plain_value(int field, Datum value)
 		case JIFEN_FIELD_SOURCE:
 		case JIFEN_FIELD_FUNDER:
 		case JIFEN_FIELD_PARTNER:
-		case JIFEN_FIELD_REVENUE:
-		case JIFEN_FIELD_DETAILS:
 		case JIFEN_FIELD_REASON:
 		case JIFEN_FIELD_TO_MEMBER:
 		case JIFEN_FIELD_GROUP:
+			return PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+		case JIFEN_FIELD_REVENUE:
+		case JIFEN_FIELD_DETAILS:
 			return PointerGetDatum(PG_DETOAST_DATUM(value));
 		default:
 			return value;
