@@ -65,18 +65,44 @@ static const uint8 column_form[Natts_entry] = {
 	[Anum_entry_hash - 1] = FORM_OMITTED,
 };
 
+/*
+ * What computes hashes, one after the other: to make it takes a good part of the
+ * time of a hash.
+ */
+pg_cryptohash_ctx *
+jifen_begin_hashing(void)
+{
+	pg_cryptohash_ctx *hashing = pg_cryptohash_create(PG_SHA256);
+
+	if (hashing == NULL)
+		elog(ERROR, "could not compute a SHA-256 hash");
+	return hashing;
+}
+
+void
+jifen_end_hashing(pg_cryptohash_ctx *hashing)
+{
+	pg_cryptohash_free(hashing);
+}
+
 /* The SHA-256 of the bytes, to hash: PG_SHA256_DIGEST_LENGTH bytes. */
+static void
+compute_hash(pg_cryptohash_ctx *hashing, const void *data, size_t length, uint8 *hash)
+{
+	if (pg_cryptohash_init(hashing) < 0 ||
+		pg_cryptohash_update(hashing, data, length) < 0 ||
+		pg_cryptohash_final(hashing, hash, PG_SHA256_DIGEST_LENGTH) < 0)
+		elog(ERROR, "could not compute a SHA-256 hash");
+}
+
+/* The same for a single hash. */
 void
 jifen_sha256(const void *data, size_t length, uint8 *hash)
 {
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+	pg_cryptohash_ctx *hashing = jifen_begin_hashing();
 
-	if (context == NULL ||
-		pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, data, length) < 0 ||
-		pg_cryptohash_final(context, hash, PG_SHA256_DIGEST_LENGTH) < 0)
-		elog(ERROR, "could not compute a SHA-256 hash");
-	pg_cryptohash_free(context);
+	compute_hash(hashing, data, length, hash);
+	jifen_end_hashing(hashing);
 }
 
 /* Random bytes for a new account.salt, as bytea. */
@@ -202,8 +228,8 @@ has_personal(const bool *nulls)
 
 /* What stands for reason and details of the entry in its canonical form. */
 static void
-digest_personal(const Datum *values, const bool *nulls,
-				const char *salt, int salt_length, uint8 *digest)
+digest_personal(pg_cryptohash_ctx *hashing, const Datum *values,
+				const bool *nulls, const char *salt, int salt_length, uint8 *digest)
 {
 	StringInfoData form;
 
@@ -219,7 +245,7 @@ digest_personal(const Datum *values, const bool *nulls,
 		append_null(&form);
 	else
 		append_jsonb(&form, values[Anum_entry_details - 1]);
-	jifen_sha256(form.data, form.len, digest);
+	compute_hash(hashing, form.data, form.len, digest);
 	pfree(form.data);
 }
 
@@ -264,7 +290,8 @@ append_allocations(StringInfo form, const JifenAllocation *allocations, int n)
  * they nor the salt are looked at.
  */
 void
-jifen_hash_entry(const uint8 *previous, const Datum *values, const bool *nulls,
+jifen_hash_entry(pg_cryptohash_ctx *hashing, const uint8 *previous,
+				 const Datum *values, const bool *nulls,
 				 const JifenAllocation *allocations, int nallocations,
 				 const char *salt, int salt_length,
 				 const uint8 *personal_digest, uint8 *hash)
@@ -274,7 +301,7 @@ jifen_hash_entry(const uint8 *previous, const Datum *values, const bool *nulls,
 
 	if (personal_digest == NULL && has_personal(nulls))
 	{
-		digest_personal(values, nulls, salt, salt_length, own_digest);
+		digest_personal(hashing, values, nulls, salt, salt_length, own_digest);
 		personal_digest = own_digest;
 	}
 
@@ -321,7 +348,7 @@ jifen_hash_entry(const uint8 *previous, const Datum *values, const bool *nulls,
 	}
 	if (nallocations > 0)
 		append_allocations(&form, allocations, nallocations);
-	jifen_sha256(form.data, form.len, hash);
+	compute_hash(hashing, form.data, form.len, hash);
 	pfree(form.data);
 }
 
@@ -330,10 +357,10 @@ jifen_hash_entry(const uint8 *previous, const Datum *values, const bool *nulls,
  * makes it the account's head.
  */
 void
-jifen_chain_entry(JifenAccount *account, JifenEntry *entry,
+jifen_chain_entry(pg_cryptohash_ctx *hashing, JifenAccount *account, JifenEntry *entry,
 				  const Datum *values, const bool *nulls)
 {
-	jifen_hash_entry(entry->seq == 1 ? NULL : account->head_hash.bytes, values, nulls,
+	jifen_hash_entry(hashing, entry->seq == 1 ? NULL : account->head_hash.bytes, values, nulls,
 					 &account->allocations[entry->first_allocation], entry->nallocations,
 					 account->salt ? VARDATA(account->salt) : "",
 					 account->salt ? VARSIZE(account->salt) - VARHDRSZ : 0,
@@ -395,6 +422,7 @@ entry_hash(PG_FUNCTION_ARGS)
 	Datum		values[Natts_entry];
 	bool		nulls[Natts_entry];
 	uint8		hash[PG_SHA256_DIGEST_LENGTH];
+	pg_cryptohash_ctx *hashing;
 	bytea	   *previous = bytea_argument(fcinfo, 0);
 	bytea	   *salt = bytea_argument(fcinfo, 4);
 	bytea	   *digest = bytea_argument(fcinfo, 5);
@@ -418,10 +446,12 @@ entry_hash(PG_FUNCTION_ARGS)
 		allocations[i].amount = DatumGetInt64(amounts[i]);
 	}
 	jifen_deform_entry(PG_GETARG_HEAPTUPLEHEADER(1), values, nulls);
-	jifen_hash_entry(previous ? (uint8 *) VARDATA_ANY(previous) : NULL,
+	hashing = jifen_begin_hashing();
+	jifen_hash_entry(hashing, previous ? (uint8 *) VARDATA_ANY(previous) : NULL,
 					 values, nulls, allocations, n,
 					 salt ? VARDATA_ANY(salt) : "", salt ? VARSIZE_ANY_EXHDR(salt) : 0,
 					 digest ? (uint8 *) VARDATA_ANY(digest) : NULL, hash);
+	jifen_end_hashing(hashing);
 	PG_RETURN_DATUM(hash_datum(hash));
 }
 
@@ -432,6 +462,7 @@ personal_digest(PG_FUNCTION_ARGS)
 	Datum		values[Natts_entry];
 	bool		nulls[Natts_entry];
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	pg_cryptohash_ctx *hashing;
 	bytea	   *salt = bytea_argument(fcinfo, 1);
 
 	if (PG_ARGISNULL(0))
@@ -439,7 +470,9 @@ personal_digest(PG_FUNCTION_ARGS)
 	jifen_deform_entry(PG_GETARG_HEAPTUPLEHEADER(0), values, nulls);
 	if (!has_personal(nulls))
 		PG_RETURN_NULL();
-	digest_personal(values, nulls, salt ? VARDATA_ANY(salt) : "",
+	hashing = jifen_begin_hashing();
+	digest_personal(hashing, values, nulls, salt ? VARDATA_ANY(salt) : "",
 					salt ? VARSIZE_ANY_EXHDR(salt) : 0, digest);
+	jifen_end_hashing(hashing);
 	PG_RETURN_DATUM(hash_datum(digest));
 }

@@ -217,6 +217,14 @@ typedef struct Found
 	Datum		member;			/* by whose name; 0: by its number */
 } Found;
 
+struct JifenFinding
+{
+	JifenScan	scan;
+	List	   *programs;		/* of JifenProgram */
+	Found	   *found;
+	int			nfound;
+};
+
 static int
 compare_found(const void *a, const void *b)
 {
@@ -315,21 +323,6 @@ jifen_report_unknown(Datum program, Datum member)
 	pg_unreachable();
 }
 
-/*
- * Locks the member's account against other postings until the end of the
- * transaction (FOR NO KEY UPDATE of its row).  JF002 or JF003 if unknown.
- */
-JifenAccount *
-jifen_lock_account(Datum program, Datum member)
-{
-	int			n;
-	JifenAccount **accounts = jifen_lock_members(&program, &member, 1, &n);
-
-	if (n == 0)
-		jifen_report_unknown(program, member);
-	return accounts[0];
-}
-
 Datum
 jifen_text_array(const Datum *values, int n)
 {
@@ -357,92 +350,114 @@ jifen_account_id_array(JifenAccount **accounts, int n)
 	return jifen_int8_array(account_ids, n);
 }
 
-/*
- * Finds the accounts of these pairs of program and member, and the programs: of
- * each pair its place, from 0, and of the accounts what it takes to lock them.
- */
-static int
-find_members(JifenScan *scan, const Datum *programs, const Datum *members, int n,
-			 Found *found, int *places, List **known)
+/* Begins to find accounts that are to be locked, at most so many. */
+JifenFinding *
+jifen_begin_finding(int n)
 {
+	JifenFinding *finding = palloc0(sizeof(JifenFinding));
+
+	lock_periods();
+	finding->found = palloc_extended(n * sizeof(Found), MCXT_ALLOC_HUGE);
+	jifen_begin_scan(&finding->scan, "account", Natts_account, "account_member_key", false);
+	return finding;
+}
+
+/* What was written since the finding began is seen from here on. */
+void
+jifen_renew_finding(JifenFinding *finding)
+{
+	jifen_end_scan(&finding->scan);
+	jifen_begin_scan(&finding->scan, "account", Natts_account, "account_member_key", false);
+}
+
+/* The program of that code, NULL if there is none; each is looked up once. */
+static JifenProgram *
+find_known_program(JifenFinding *finding, Datum code)
+{
+	JifenProgram *program;
+	ListCell   *lc;
+
+	foreach(lc, finding->programs)
+	{
+		program = lfirst(lc);
+		if (jifen_compare_texts(CStringGetTextDatum(program->code), code) == 0)
+			return program;
+	}
+	program = find_program_to_post("program_code_key", code);
+	if (program)
+		finding->programs = lappend(finding->programs, program);
+	return program;
+}
+
+/* Finds the accounts of these pairs of program and member: whether each is there. */
+void
+jifen_find_members(JifenFinding *finding, const Datum *programs, const Datum *members, int n,
+				   bool *exist)
+{
+	JifenScan  *scan = &finding->scan;
 	JifenProgram *program = NULL;
-	Datum		code = (Datum) 0;
-	int			nfound = 0;
 
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (code == (Datum) 0 || jifen_compare_texts(code, programs[i]) != 0)
-		{
-			ListCell   *lc;
-
-			code = programs[i];
-			program = NULL;
-			foreach(lc, *known)
-			{
-				if (jifen_compare_texts(CStringGetTextDatum(((JifenProgram *) lfirst(lc))->code), code) == 0)
-					program = lfirst(lc);
-			}
-			if (program == NULL)
-				program = find_program_to_post("program_code_key", code);
-			if (program && program_of_id(*known, program->program_id) == NULL)
-				*known = lappend(*known, program);
-		}
+		exist[i] = false;
+		if (i == 0 || jifen_compare_texts(programs[i - 1], programs[i]) != 0)
+			program = find_known_program(finding, programs[i]);
 		if (program == NULL)
 			continue;
 		jifen_set_key(scan, 1, BTEqualStrategyNumber, Int32GetDatum(program->program_id));
 		jifen_set_key(scan, 2, BTEqualStrategyNumber, members[i]);
 		jifen_rescan(scan);
-		if (!jifen_next_row(scan))
-			continue;
-		places[nfound] = i;
-		found[nfound++] = (Found)
+		exist[i] = jifen_next_row(scan);
+		if (exist[i])
+			finding->found[finding->nfound++] = (Found)
 		{
 			jifen_row_int64(scan, Anum_account_account_id), scan->slot->tts_tid, members[i]
 		};
 	}
-	return nfound;
-}
-
-/* Which of these pairs of program and member have accounts. */
-void
-jifen_find_accounts(const Datum *programs, const Datum *members, int n, bool *exist)
-{
-	Found	   *found = palloc(n * sizeof(Found));
-	int		   *places = palloc(n * sizeof(int));
-	List	   *known = NIL;
-	int			nfound;
-	JifenScan	scan;
-
-	lock_periods();
-	jifen_begin_scan(&scan, "account", Natts_account, "account_member_key", false);
-	nfound = find_members(&scan, programs, members, n, found, places, &known);
-	jifen_end_scan(&scan);
-	memset(exist, false, n * sizeof(bool));
-	for (int i = 0; i < nfound; i++)
-		exist[places[i]] = true;
 }
 
 /*
- * Locks the accounts of these pairs of program and member, in account order,
- * as jifen_lock_account() does, and leaves out pairs that have none.
+ * Locks the accounts that have been found since the last time, in account order,
+ * as jifen_lock_account() does, and leaves out those that turn out to have been
+ * renamed.
  */
 JifenAccount **
-jifen_lock_members(const Datum *programs, const Datum *members, int n, int *nlocked)
+jifen_lock_found(JifenFinding *finding, int *nlocked)
 {
-	Found	   *found = palloc(n * sizeof(Found));
-	int		   *places = palloc(n * sizeof(int));
-	List	   *known = NIL;
-	int			nfound;
-	JifenAccount **accounts;
-	JifenScan	scan;
+	JifenAccount **accounts = lock_found(&finding->scan, finding->found, finding->nfound,
+										 finding->programs, false, nlocked);
 
-	lock_periods();
-	jifen_begin_scan(&scan, "account", Natts_account, "account_member_key", false);
-	nfound = find_members(&scan, programs, members, n, found, places, &known);
-	accounts = lock_found(&scan, found, nfound, known, false, nlocked);
-	jifen_end_scan(&scan);
+	finding->nfound = 0;
 	return accounts;
+}
+
+void
+jifen_end_finding(JifenFinding *finding)
+{
+	jifen_end_scan(&finding->scan);
+	pfree(finding->found);
+	pfree(finding);
+}
+
+/*
+ * Locks the member's account against other postings until the end of the
+ * transaction (FOR NO KEY UPDATE of its row).  JF002 or JF003 if unknown.
+ */
+JifenAccount *
+jifen_lock_account(Datum program, Datum member)
+{
+	JifenFinding *finding = jifen_begin_finding(1);
+	JifenAccount **accounts;
+	bool		exists;
+	int			n;
+
+	jifen_find_members(finding, &program, &member, 1, &exists);
+	accounts = jifen_lock_found(finding, &n);
+	jifen_end_finding(finding);
+	if (n == 0)
+		jifen_report_unknown(program, member);
+	return accounts[0];
 }
 
 /*

@@ -86,15 +86,6 @@ compare_sides(const Side *a, const Side *b)
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
-static int
-compare_account_ids(const void *a, const void *b)
-{
-	int64		first = (*(JifenAccount *const *) a)->account_id;
-	int64		second = (*(JifenAccount *const *) b)->account_id;
-
-	return first < second ? -1 : first > second;
-}
-
 /* The sides of the postings, in the order of their members. */
 static Side *
 list_sides(JifenBatch *batch, int *nsides)
@@ -189,68 +180,50 @@ compare_account_with_member(const void *key, const void *element)
 	return result != 0 ? result : compare_string(account->program->code, member->program);
 }
 
-/* Locks the accounts of those of the listed members who have none yet. */
+/* Finds the accounts of those of the listed members who have none yet, as far as is known. */
 static void
-lock_members(JifenBatch *batch)
+find_accounts(JifenBatch *batch, JifenFinding *finding)
 {
-	Datum	   *programs = palloc((batch->nmembers + 1) * sizeof(Datum));
-	Datum	   *members = palloc((batch->nmembers + 1) * sizeof(Datum));
-	JifenAccount **locked;
-	int			nlocked;
+	JifenMember **missing = palloc(batch->nmembers * sizeof(JifenMember *));
+	Datum	   *programs = palloc(batch->nmembers * sizeof(Datum));
+	Datum	   *members = palloc(batch->nmembers * sizeof(Datum));
+	bool	   *exist = palloc(batch->nmembers * sizeof(bool));
 	int			n = 0;
 
 	for (int i = 0; i < batch->nmembers; i++)
 	{
-		if (batch->members[i].account || batch->members[i].refusal)
+		JifenMember *member = &batch->members[i];
+
+		if (member->exists || member->refusal)
 			continue;
-		programs[n] = batch->members[i].program;
-		members[n++] = batch->members[i].member;
+		programs[n] = member->program;
+		members[n] = member->member;
+		missing[n++] = member;
 	}
-	if (n == 0)
-		return;
-	locked = jifen_lock_members(programs, members, n, &nlocked);
-	pfree(programs);
-	pfree(members);
-	for (int i = 0; i < nlocked; i++)
-	{
-		JifenMember *member = bsearch(locked[i], batch->members, batch->nmembers,
-									  sizeof(JifenMember), compare_account_with_member);
-
-		member->account = locked[i];
-		member->exists = true;
-	}
-
-	if (batch->naccounts == 0)
-		batch->accounts = locked;
-	else
-	{
-		batch->accounts = repalloc_huge(batch->accounts,
-										(batch->naccounts + nlocked + 1) * sizeof(JifenAccount *));
-		memcpy(&batch->accounts[batch->naccounts], locked, nlocked * sizeof(JifenAccount *));
-	}
-	batch->naccounts += nlocked;
-	qsort(batch->accounts, batch->naccounts, sizeof(JifenAccount *), compare_account_ids);
-}
-
-/* Finds out which of the members have accounts, without locking them. */
-static void
-find_accounts(JifenBatch *batch)
-{
-	Datum	   *programs = palloc(batch->nmembers * sizeof(Datum));
-	Datum	   *members = palloc(batch->nmembers * sizeof(Datum));
-	bool	   *exist = palloc(batch->nmembers * sizeof(bool));
-
-	for (int i = 0; i < batch->nmembers; i++)
-	{
-		programs[i] = batch->members[i].program;
-		members[i] = batch->members[i].member;
-	}
-	jifen_find_accounts(programs, members, batch->nmembers, exist);
-	for (int i = 0; i < batch->nmembers; i++)
-		batch->members[i].exists = exist[i];
+	jifen_find_members(finding, programs, members, n, exist);
+	for (int i = 0; i < n; i++)
+		missing[i]->exists = exist[i];
+	pfree(missing);
 	pfree(programs);
 	pfree(members);
 	pfree(exist);
+}
+
+/* Locks the accounts that were found. */
+static void
+lock_accounts(JifenBatch *batch, JifenFinding *finding)
+{
+	batch->accounts = jifen_lock_found(finding, &batch->naccounts);
+	for (int i = 0; i < batch->naccounts; i++)
+	{
+		JifenAccount *account = batch->accounts[i];
+		JifenMember *member = bsearch(account, batch->members, batch->nmembers,
+									  sizeof(JifenMember), compare_account_with_member);
+
+		member->account = account;
+	}
+	for (int i = 0; i < batch->nmembers; i++)
+		batch->members[i].exists = batch->members[i].account != NULL;
 }
 
 /* Opens accounts for those who have none, where their program does so. */
@@ -536,21 +509,30 @@ jifen_prepare(JifenBatch *batch)
 {
 	int			nsides;
 	Side	   *sides = list_sides(batch, &nsides);
+	JifenFinding *finding;
 
 	list_members(batch, sides, nsides);
 	if (batch->nmembers == 0)
 		return;
+
+	finding = jifen_begin_finding(batch->nmembers);
+	find_accounts(batch, finding);
 
 	/*
 	 * Accounts are opened while none is locked, or the new ones would be
 	 * locked out of order.  A single one is mostly there.
 	 */
 	if (batch->nmembers == 1)
-		lock_members(batch);
-	else
-		find_accounts(batch);
+		lock_accounts(batch, finding);
 	open_members(batch);
-	lock_members(batch);
+	if (batch->opened)
+	{
+		jifen_renew_finding(finding);
+		find_accounts(batch, finding);
+	}
+	if (batch->naccounts == 0)
+		lock_accounts(batch, finding);
+	jifen_end_finding(finding);
 	for (int i = 0; i < batch->nopened; i++)
 		jifen_account_of_id(batch->accounts, batch->naccounts, batch->opened[i])->is_opened = true;
 	refuse_vanished(batch);

@@ -53,14 +53,19 @@ typedef struct JifenKnowledge
 #define JIFEN_CREDIT_NCOLUMNS 12
 
 /* lock.c */
+typedef struct JifenFinding JifenFinding;
+
 extern JifenProgram *jifen_load_program(Datum program, bool read_only);
 extern JifenProgram *jifen_find_program(Datum program);
 extern JifenRefusal *jifen_refuse_unknown_program(Datum program);
 extern JifenRefusal *jifen_refuse_unknown_member(const JifenProgram *program, Datum member);
 extern JifenAccount *jifen_lock_account(Datum program, Datum member);
-extern void jifen_find_accounts(const Datum *programs, const Datum *members, int n, bool *exist);
-extern JifenAccount **jifen_lock_members(const Datum *programs, const Datum *members,
-										 int n, int *nlocked);
+extern JifenFinding *jifen_begin_finding(int n);
+extern void jifen_renew_finding(JifenFinding *finding);
+extern void jifen_find_members(JifenFinding *finding, const Datum *programs, const Datum *members,
+							   int n, bool *exist);
+extern JifenAccount **jifen_lock_found(JifenFinding *finding, int *nlocked);
+extern void jifen_end_finding(JifenFinding *finding);
 extern JifenAccount **jifen_lock_free_accounts(const int64 *account_ids, int n, int *nlocked);
 extern JifenAccount **jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked);
 extern int	jifen_open_accounts(const int32 *program_ids, const Datum *members, int n,

@@ -496,6 +496,7 @@ void
 jifen_store(JifenAccount **accounts, int naccounts)
 {
 	Datum		actor = jifen_actor();
+	pg_cryptohash_ctx *hashing = jifen_begin_hashing();
 	Table		of_accounts = {
 		.changed = {"account", Natts_account, CMD_UPDATE, "account_pkey", 1, &update_accounts, "changed_account"}
 	};
@@ -534,7 +535,7 @@ jifen_store(JifenAccount **accounts, int naccounts)
 			bool		nulls[Natts_entry];
 
 			entry_values(account, entry, actor, values, nulls);
-			jifen_chain_entry(account, entry, values, nulls);
+			jifen_chain_entry(hashing, account, entry, values, nulls);
 			insert_row(&of_entries.added, values, nulls);
 			for (int x = 0; x < entry->nallocations; x++)
 				insert_allocation(&of_allocations.added, account,
@@ -550,6 +551,7 @@ jifen_store(JifenAccount **accounts, int naccounts)
 		for (int i = 0; i < account->ndebts; i++)
 			store_debt(&of_debts, account, &account->debts[i]);
 	}
+	jifen_end_hashing(hashing);
 	end_table(&of_accounts);
 	end_table(&of_entries);
 	end_table(&of_allocations);
