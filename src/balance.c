@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -14,33 +15,15 @@
 #include "miscadmin.h"
 
 #include "argument.h"
+#include "find.h"
 #include "plan.h"
 #include "storage.h"
+#include "tables.h"
 
 PG_FUNCTION_INFO_V1(balance);
 PG_FUNCTION_INFO_V1(expiring);
 PG_FUNCTION_INFO_V1(lots_at);
 PG_FUNCTION_INFO_V1(settled_lots);
-
-static JifenStatement find_account = {
-	"select a.account_id, a.balance, a.held, a.debt, a.program_id,"
-	"       a.last_event_at, a.opened_at, a.due_at,"
-	"       a.last_earn_at, a.last_redeem_at, a.last_expire_at, a.last_adjust_at,"
-	"       a.last_hold_at, a.last_capture_at, a.last_transfer_out_at,"
-	"       a.last_transfer_in_at, a.last_import_at"
-	" from jifen.program p"
-	" cross join lateral (select * from jifen.account"
-	"   where program_id = p.program_id and member = $2 offset 0) a"
-	" where p.code = $1",
-	2, {TEXTOID, TEXTOID}
-};
-
-static JifenStatement open_lots = {
-	"select " JIFEN_LOT_COLUMNS
-	" from jifen.lot l where l.account_id = $1"
-	" order by l.expires_at, l.seq",
-	1, {INT8OID}
-};
 
 static JifenStatement due_holds = {
 	"select seq, until, amount from jifen.hold where account_id = $1 and until <= $2",
@@ -174,23 +157,65 @@ load_account(Datum program, Datum member)
 {
 	JifenAccount *account = palloc0(sizeof(JifenAccount));
 	JifenProgram *own_program = palloc0(sizeof(JifenProgram));
-	Datum		find[] = {program, member};
-	int			column = 0;
+	JifenScan	scan;
 
-	if (jifen_execute(&find_account, find, NULL, true, 0) == 0)
-		jifen_report_unknown(program, member);
-	account->account_id = jifen_get_int64(0, ++column);
-	account->balance = jifen_get_int64(0, ++column);
-	account->held = jifen_get_int64(0, ++column);
-	account->debt = jifen_get_int64(0, ++column);
-	own_program->program_id = DatumGetInt32(jifen_get_datum(0, ++column));
+	jifen_find_program_row(&scan, program);
+	own_program->program_id = DatumGetInt32(jifen_row_datum(&scan, Anum_program_program_id));
+	jifen_end_scan(&scan);
+
+	jifen_find_account_row(&scan, own_program->program_id, program, member);
+	account->account_id = jifen_row_int64(&scan, Anum_account_account_id);
+	account->balance = jifen_row_int64(&scan, Anum_account_balance);
+	account->held = jifen_row_int64(&scan, Anum_account_held);
+	account->debt = jifen_row_int64(&scan, Anum_account_debt);
 	account->program = own_program;
-	account->last_event_at = jifen_get_time(0, ++column);
-	account->opened_at = jifen_get_time(0, ++column);
-	account->due_at = jifen_get_time(0, ++column);
+	account->last_event_at = jifen_row_time(&scan, Anum_account_last_event_at);
+	account->opened_at = jifen_row_time(&scan, Anum_account_opened_at);
+	account->due_at = jifen_row_time(&scan, Anum_account_due_at);
 	for (int i = 0; i < JIFEN_TRACES; i++)
-		account->last_at[i] = jifen_get_time(0, ++column);
+		account->last_at[i] = jifen_row_time(&scan, Anum_account_last_earn_at + i);
+	jifen_end_scan(&scan);
 	return account;
+}
+
+/* Adds the lot of the row at hand, whose columns are those of the table lot. */
+static void
+add_lot_at_hand(JifenAccount *account, JifenScan *scan)
+{
+	JifenLot	lot = {0};
+
+	lot.seq = jifen_row_int64(scan, Anum_lot_seq);
+	lot.expires_at = jifen_row_time(scan, Anum_lot_expires_at);
+	lot.available_at = jifen_row_time(scan, Anum_lot_available_at);
+	lot.stored = lot.remaining = jifen_row_int64(scan, Anum_lot_remaining);
+	lot.rule_no = DatumGetInt16(jifen_row_datum(scan, Anum_lot_rule_no));
+	if (lot.rule_no != 0)
+	{
+		const ExpiryPolicy *policy = DatumGetExpiryPolicyP(jifen_row_datum(scan, Anum_lot_expiry));
+
+		lot.counts_from = jifen_row_time(scan, Anum_lot_counts_from);
+		if (policy && jifen_policy_has_inactivity(policy))
+		{
+			ExpiryPolicy *copy = palloc(sizeof(ExpiryPolicy));
+
+			*copy = *policy;
+			lot.expiry = copy;
+		}
+	}
+	(void) jifen_add_lot(account, &lot);
+}
+
+/* Loads the lots that are open. */
+static void
+load_open_lots(JifenAccount *account)
+{
+	JifenScan	scan;
+
+	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_pkey", true);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+	while (jifen_next_row(&scan))
+		add_lot_at_hand(account, &scan);
+	jifen_end_scan(&scan);
 }
 
 /*
@@ -205,11 +230,16 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 	Int64GetDatum(known->before_seq)};
 	Datum		due[] = {values[0], TimestampTzGetDatum(due_by), values[2]};
 	uint64		nholds;
-	uint64		n;
 
-	n = jifen_execute(is_past ? &lots_in_history : &open_lots, values, NULL, true, 0);
-	for (uint64 row = 0; row < n; row++)
-		jifen_add_lot_of_row(account, row, is_past);
+	if (is_past)
+	{
+		uint64		n = jifen_execute(&lots_in_history, values, NULL, true, 0);
+
+		for (uint64 row = 0; row < n; row++)
+			jifen_add_lot_of_row(account, row, true);
+	}
+	else
+		load_open_lots(account);
 
 	nholds = account->held == 0 ? 0 :
 		jifen_execute(is_past ? &due_holds_in_history : &due_holds, due, NULL, true, 0);

@@ -1,9 +1,34 @@
 /*
  * tables.h
- *	  The columns of the tables that postings write, as in sql/.
+ *	  The columns of the tables that are read or written without a statement, as
+ *	  in sql/.
  */
 #ifndef JIFEN_TABLES_H
 #define JIFEN_TABLES_H
+
+enum
+{
+	Anum_program_program_id = 1,
+	Anum_program_code,
+	Anum_program_name,
+	Anum_program_time_zone,
+	Anum_program_expiry,
+	Anum_program_currency,
+	Anum_program_point_value,
+	Anum_program_auto_open,
+	Anum_program_tier_window,
+	Anum_program_overdraft,
+	Anum_program_overdraft_limit,
+	Anum_program_return_grace,
+	Anum_program_activity,
+	Anum_program_notice_days,
+	Anum_program_rule_no,
+	Anum_program_created_at,
+	Anum_program_late_postings,
+	Anum_program_closed_until,
+	Anum_program_booked_from,
+	Natts_program = Anum_program_booked_from
+};
 
 enum
 {
@@ -109,6 +134,15 @@ enum
 	Anum_debt_seq,
 	Anum_debt_remaining,
 	Natts_debt = Anum_debt_remaining
+};
+
+enum
+{
+	Anum_tier_program_id = 1,
+	Anum_tier_code,
+	Anum_tier_name,
+	Anum_tier_threshold,
+	Natts_tier = Anum_tier_threshold
 };
 
 #endif							/* JIFEN_TABLES_H */
