@@ -159,10 +159,7 @@ load_account(Datum program, Datum member)
 	JifenProgram *own_program = palloc0(sizeof(JifenProgram));
 	JifenScan	scan;
 
-	jifen_find_program_row(&scan, program);
-	own_program->program_id = DatumGetInt32(jifen_row_datum(&scan, Anum_program_program_id));
-	jifen_end_scan(&scan);
-
+	own_program->program_id = jifen_find_program_id(program);
 	jifen_find_account_row(&scan, own_program->program_id, program, member);
 	account->account_id = jifen_row_int64(&scan, Anum_account_account_id);
 	account->balance = jifen_row_int64(&scan, Anum_account_balance);

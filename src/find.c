@@ -25,6 +25,19 @@ jifen_find_program_row(JifenScan *scan, Datum program)
 		jifen_raise(jifen_refuse_unknown_program(program));
 }
 
+/* The number of the program, or JF002. */
+int32
+jifen_find_program_id(Datum program)
+{
+	JifenScan	scan;
+	int32		result;
+
+	jifen_find_program_row(&scan, program);
+	result = DatumGetInt32(jifen_row_datum(&scan, Anum_program_program_id));
+	jifen_end_scan(&scan);
+	return result;
+}
+
 /* Begins a scan whose row at hand is the account of that member of the program, or raises JF003. */
 void
 jifen_find_account_row(JifenScan *scan, int32 program_id, Datum program, Datum member)

@@ -10,6 +10,7 @@
 #include "scan.h"
 
 extern void jifen_find_program_row(JifenScan *scan, Datum program);
+extern int32 jifen_find_program_id(Datum program);
 extern void jifen_find_account_row(JifenScan *scan, int32 program_id, Datum program, Datum member);
 
 #endif							/* JIFEN_FIND_H */
