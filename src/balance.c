@@ -308,7 +308,7 @@ balance(PG_FUNCTION_ARGS)
 	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
 	TimestampTz as_of = as_of_argument(fcinfo, 2);
 	TimestampTz known_at = jifen_time_argument(fcinfo, 3, "known_at");
-	TupleDesc	tupdesc;
+	TupleDesc	tupdesc = jifen_row_type(fcinfo);
 	JifenAccount *account;
 	PointAmount available = 0;
 	PointAmount pending = 0;
@@ -318,10 +318,6 @@ balance(PG_FUNCTION_ARGS)
 	PointAmount held_back = 0;
 	Datum		values[9];
 	bool		nulls[9] = {false};
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	tupdesc = BlessTupleDesc(tupdesc);
 
 	SPI_connect();
 	account = load_holding(program, member, as_of, known_at);

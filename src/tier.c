@@ -223,15 +223,11 @@ held_until(const TierStanding *standing)
 Datum
 tier_status(PG_FUNCTION_ARGS)
 {
-	TupleDesc	tupdesc;
+	TupleDesc	tupdesc = jifen_row_type(fcinfo);
 	TierStanding standing;
 	const TierWindow *window = &standing.window;
 	Datum		values[10] = {0};
 	bool		nulls[10] = {false};
-
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	tupdesc = BlessTupleDesc(tupdesc);
 
 	find_standing(fcinfo, &standing);
 	values[2] = PointAmountGetDatum(standing.qualifying);
