@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(72);
+select plan(78);
 \ir books.psql
 
 do $$
@@ -126,6 +126,27 @@ $$;
 select is(expiring('p', 'cat', now() + interval '2 days'), 3::point_amount, 'as_of is now() by default: what has lapsed no longer will');
 select is(expiring('p', 'cat', now()), 0::point_amount, 'what lapses by now has lapsed');
 select is(expiring('p', 'nobody', '2999-01-01'), 0::point_amount, 'nothing of nothing');
+
+-- ---------- what is seen ----------
+
+create function pg_temp.after_earning(points point_amount) returns text
+language plpgsql as $$
+begin
+    perform earn('p', 'eve', points);
+    return format('%s of which %s lapse', (balance('p', 'eve')).available, expiring('p', 'eve', now() + interval '2 years'));
+end
+$$;
+do $$begin perform open_account('p', 'eve'); end$$;
+select is(pg_temp.after_earning(7), '7 of which 0 lapse', 'what the caller has just earned is there at once');
+select is((select concat_ws(' ', e.seq, b.available) from earn('p', 'eve', 10) e, lateral balance('p', 'eve', clock_timestamp()) b where e.seq is not null),
+    '2 7', 'but not within the very statement that earns');
+select is((balance('p', 'ann', '2024-01-24'))::text, pg_temp.answer('p', 'ann', '2024-01-24'), 'the same row where it is asked for as a value');
+select is((select row(b.available, e.seq)::text from rows from (balance('p', 'ann', '2024-01-24'), account_id('p', 'ann')) b (balance, available, pending, held,
+        lapsed, next_expires_at, next_expiring, debt, held_back, seq), lateral (select b.seq - account_id('p', 'ann') as seq) e), '(110,0)',
+    'and beside another function');
+do $$begin perform create_program('other'); end$$;
+select throws_ok($$select available from balance('other', 'ann')$$, 'JF003', 'unknown member "ann"', 'a member of another program is not one of this');
+select throws_ok($$select account_id('other', 'ann')$$, 'JF003', 'unknown member "ann"', 'nor to account_id()');
 
 -- ---------- statement ----------
 
