@@ -9,8 +9,6 @@
 #include "postgres.h"
 
 #include "access/stratnum.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -18,8 +16,6 @@
 
 #include "argument.h"
 #include "find.h"
-#include "plan.h"
-#include "storage.h"
 #include "tables.h"
 
 PG_FUNCTION_INFO_V1(tier_for);
@@ -41,41 +37,31 @@ typedef struct TierWindow
 	TimestampTz as_of;
 } TierWindow;
 
+/* Qualifying points of the window, and when they leave it. */
+typedef struct TierPoints
+{
+	TimestampTz leave_at;
+	PointAmount points;
+} TierPoints;
+
 /* Where a member stands. */
 typedef struct TierStanding
 {
 	int32		program_id;
 	int64		account_id;
 	TierWindow	window;
-	PointAmount qualifying;		/* in the window */
+	int128		points;			/* in the window */
+	PointAmount qualifying;		/* the same */
+	bool		wants_leaving;	/* the next are kept */
+	TierPoints *leaving;
+	int			nleaving;
+	int			maxleaving;
 	Datum		code;			/* of the tier reached, 0: none, as in the next */
 	Datum		name;
 	PointAmount threshold;
 	Datum		next_code;
 	PointAmount next_threshold;
 } TierStanding;
-
-/*
- * When so much has left the window that, nothing more being earned, less than
- * the threshold $4 is left in it.  Entries that leave together count as one.
- */
-static JifenStatement tier_held_until = {
-	"with leaving as ("
-	"  select e.qualifying::bigint as qualifying, l.leaves_at"
-	"  from jifen.program p"
-	"  join jifen.entry e on e.account_id = $2 and e.event_at <= $3"
-	"    and e.event_at > $3 - p.tier_window - interval '" CppAsString2(UNSURE_DAYS) " days'"
-	"  cross join lateral (select ((e.event_at at time zone p.time_zone) + p.tier_window)"
-	"    at time zone p.time_zone as leaves_at) l"
-	"  where p.program_id = $1 and e.qualifying is not null and l.leaves_at > $3)"
-	" select min(leaves_at)"
-	" from (select leaves_at,"
-	"         coalesce(sum(qualifying) over (order by leaves_at desc"
-	"           groups between unbounded preceding and 1 preceding), 0) as left_then"
-	"       from leaving) l"
-	" where greatest(left_then, 0) < $4",
-	4, {INT4OID, INT8OID, TIMESTAMPTZOID, INT8OID}
-};
 
 /* That instant's local time moved by the window's length, by function: timestamp_pl_interval() or _mi_. */
 static TimestampTz
@@ -95,40 +81,47 @@ add_days(TimestampTz at, int days)
 }
 
 /*
- * The qualifying points of the account's entries in the window.  Points are
- * fewer than they may sum up to: as many as there can be, then.
+ * Sums up the qualifying points of the account's entries in the window.  There
+ * may be more than can be counted: as many as there can be, then.
  */
-static PointAmount
-qualifying_points(int64 account_id, const TierWindow *window)
+static void
+sum_up_qualifying(TierStanding *standing)
 {
+	const TierWindow *window = &standing->window;
 	TimestampTz start = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
 																TimestampTzGetDatum(window->as_of),
 																IntervalPGetDatum(&window->length)));
 	TimestampTz has_left_to = add_days(start, -UNSURE_DAYS);
 	TimestampTz counts_after = add_days(start, UNSURE_DAYS);
-	int128		points = 0;
 	JifenScan	entries;
 
 	jifen_begin_scan(&entries, "entry", Natts_entry, "entry_pkey", true);
-	jifen_set_key(&entries, 1, BTEqualStrategyNumber, Int64GetDatum(account_id));
+	jifen_set_key(&entries, 1, BTEqualStrategyNumber, Int64GetDatum(standing->account_id));
 	while (jifen_next_row(&entries))
 	{
 		TimestampTz event_at = jifen_row_time(&entries, Anum_entry_event_at);
-		PointAmount qualifying;
+		TierPoints	found;
 
 		CHECK_FOR_INTERRUPTS();
 		if (event_at > window->as_of || event_at <= has_left_to)
 			continue;
-		qualifying = jifen_row_int64(&entries, Anum_entry_qualifying);
-		if (qualifying != 0 &&
-			(event_at > counts_after ||
-			 move_by_window(window, event_at, timestamp_pl_interval) > window->as_of))
-			points += qualifying;
+		found.points = jifen_row_int64(&entries, Anum_entry_qualifying);
+		if (found.points == 0)
+			continue;
+		if (standing->wants_leaving || event_at <= counts_after)
+		{
+			found.leave_at = move_by_window(window, event_at, timestamp_pl_interval);
+			if (found.leave_at <= window->as_of)
+				continue;
+			if (standing->wants_leaving)
+				JIFEN_APPEND(standing, leaving, &found);
+		}
+		standing->points += found.points;
 	}
 	jifen_end_scan(&entries);
-	if (points < POINT_AMOUNT_MIN)
+	if (standing->points < POINT_AMOUNT_MIN)
 		JIFEN_POINT_AMOUNT_OUT_OF_RANGE();
-	return (PointAmount) Min(points, POINT_AMOUNT_MAX);
+	standing->qualifying = (PointAmount) Min(standing->points, POINT_AMOUNT_MAX);
 }
 
 /*
@@ -160,15 +153,19 @@ find_tiers(TierStanding *standing)
 	jifen_end_scan(&tiers);
 }
 
-/* Where the member stands, for the arguments program, member, as_of. */
+/*
+ * Where the member stands, for the arguments program, member, as_of; and what
+ * leaves the window when, if that is wanted.
+ */
 static void
-find_standing(FunctionCallInfo fcinfo, TierStanding *standing)
+find_standing(FunctionCallInfo fcinfo, TierStanding *standing, bool wants_leaving)
 {
 	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
 	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
 	JifenScan	scan;
 
 	memset(standing, 0, sizeof(*standing));
+	standing->wants_leaving = wants_leaving;
 	jifen_require_argument(fcinfo, 2, "as_of");
 	standing->window.as_of = jifen_time_argument(fcinfo, 2, "as_of");
 
@@ -182,7 +179,7 @@ find_standing(FunctionCallInfo fcinfo, TierStanding *standing)
 	standing->account_id = jifen_row_int64(&scan, Anum_account_account_id);
 	jifen_end_scan(&scan);
 
-	standing->qualifying = qualifying_points(standing->account_id, &standing->window);
+	sum_up_qualifying(standing);
 	find_tiers(standing);
 }
 
@@ -192,27 +189,44 @@ tier_for(PG_FUNCTION_ARGS)
 {
 	TierStanding standing;
 
-	find_standing(fcinfo, &standing);
+	find_standing(fcinfo, &standing, false);
 	if (standing.code == (Datum) 0)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(standing.code);
 }
 
+static int
+compare_leaving(const void *a, const void *b)
+{
+	TimestampTz first = ((const TierPoints *) a)->leave_at;
+	TimestampTz second = ((const TierPoints *) b)->leave_at;
+
+	return first < second ? -1 : first > second;
+}
+
 /*
- * When the tier reached ends, nothing more being earned; JIFEN_NO_TIME: never.
+ * When so much has left the window that, nothing more being earned, less than
+ * the threshold is left in it; JIFEN_NO_TIME: never.  What leaves together
+ * counts as one.
  */
 static TimestampTz
-held_until(const TierStanding *standing)
+held_until(TierStanding *standing)
 {
-	Datum		values[] = {Int32GetDatum(standing->program_id), Int64GetDatum(standing->account_id),
-		TimestampTzGetDatum(standing->window.as_of), PointAmountGetDatum(standing->threshold)};
-	TimestampTz result;
+	int128		left = standing->points;
 
-	SPI_connect();
-	jifen_execute(&tier_held_until, values, NULL, true, 0);
-	result = jifen_get_time(0, 1);
-	SPI_finish();
-	return result;
+	qsort(standing->leaving, standing->nleaving, sizeof(TierPoints), compare_leaving);
+	for (int i = 0; i < standing->nleaving; i++)
+	{
+		TimestampTz leave_at = standing->leaving[i].leave_at;
+
+		CHECK_FOR_INTERRUPTS();
+		left -= standing->leaving[i].points;
+		if (i + 1 < standing->nleaving && standing->leaving[i + 1].leave_at == leave_at)
+			continue;
+		if (Max(left, 0) < standing->threshold)
+			return leave_at;
+	}
+	return JIFEN_NO_TIME;
 }
 
 /*
@@ -229,7 +243,7 @@ tier_status(PG_FUNCTION_ARGS)
 	Datum		values[10] = {0};
 	bool		nulls[10] = {false};
 
-	find_standing(fcinfo, &standing);
+	find_standing(fcinfo, &standing, true);
 	values[2] = PointAmountGetDatum(standing.qualifying);
 	values[4] = TimestampTzGetDatum(move_by_window(window, window->as_of, timestamp_mi_interval));
 	values[5] = TimestampTzGetDatum(window->as_of);
