@@ -215,13 +215,26 @@ load_open_lots(JifenAccount *account)
 	jifen_end_scan(&scan);
 }
 
+/* Whether there is more to the present than the account and its lots tell. */
+static bool
+needs_statements(const JifenAccount *account)
+{
+	bool		is_moving = false;
+
+	for (int i = 0; i < account->nlots && !is_moving; i++)
+		is_moving = account->lots[i].rule_no != 0;
+	return is_moving || account->held != 0;
+}
+
 /*
  * Loads the account's lots as far as they are known, or those that are open
  * now.  A hold that is due by then counts as released, as the job would book
- * it.
+ * it.  The past takes statements, which have begun; the present begins them
+ * when it does.
  */
 static void
-load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, TimestampTz due_by)
+load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, TimestampTz due_by,
+		   JifenCaller *caller)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(known->by),
 	Int64GetDatum(known->before_seq)};
@@ -236,7 +249,11 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 			jifen_add_lot_of_row(account, row, true);
 	}
 	else
+	{
 		load_open_lots(account);
+		if (needs_statements(account))
+			jifen_begin_statements(caller);
+	}
 
 	nholds = account->held == 0 ? 0 :
 		jifen_execute(is_past ? &due_holds_in_history : &due_holds, due, NULL, true, 0);
@@ -256,16 +273,20 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 /*
  * What the member holds at as_of, by what was booked by known_at
  * (JIFEN_NO_TIME: by now).  From the account's latest event on that is what is
- * open; before it, it is reckoned from the journal.
+ * open; before it, it is reckoned from the journal.  What it takes statements
+ * for lives until they end.
  */
 static JifenAccount *
-load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_at)
+load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_at,
+			 JifenCaller *caller)
 {
 	JifenAccount *account = load_account(program, member);
 	JifenKnowledge known = {as_of, PG_INT64_MAX, known_at != JIFEN_NO_TIME ? known_at : DT_NOEND, true};
 	Datum		values[3];
 	bool		is_past = as_of < account->last_event_at || known_at != JIFEN_NO_TIME;
 
+	if (is_past)
+		jifen_begin_statements(caller);
 	if (known_at != JIFEN_NO_TIME)
 	{
 		Datum		booked[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(known_at)};
@@ -284,7 +305,7 @@ load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_a
 		account->held = jifen_get_int64(0, 2);
 		account->debt = jifen_get_int64(0, 3);
 	}
-	load_parts(account, is_past, &known, as_of);
+	load_parts(account, is_past, &known, as_of, caller);
 	return account;
 }
 
@@ -309,6 +330,7 @@ balance(PG_FUNCTION_ARGS)
 	TimestampTz as_of = as_of_argument(fcinfo, 2);
 	TimestampTz known_at = jifen_time_argument(fcinfo, 3, "known_at");
 	TupleDesc	tupdesc = jifen_row_type(fcinfo);
+	JifenCaller caller = {false};
 	JifenAccount *account;
 	PointAmount available = 0;
 	PointAmount pending = 0;
@@ -319,8 +341,7 @@ balance(PG_FUNCTION_ARGS)
 	Datum		values[9];
 	bool		nulls[9] = {false};
 
-	SPI_connect();
-	account = load_holding(program, member, as_of, known_at);
+	account = load_holding(program, member, as_of, known_at, &caller);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
@@ -370,7 +391,7 @@ balance(PG_FUNCTION_ARGS)
 	values[7] = PointAmountGetDatum(account->debt);
 	values[8] = PointAmountGetDatum(held_back);
 	nulls[5] = nulls[6] = next_expires_at == JIFEN_NO_TIME;
-	SPI_finish();
+	jifen_end_statements(&caller);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }
 
@@ -382,6 +403,7 @@ expiring(PG_FUNCTION_ARGS)
 	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
 	TimestampTz until;
 	TimestampTz as_of;
+	JifenCaller caller = {false};
 	JifenAccount *account;
 	PointAmount points = 0;
 
@@ -389,8 +411,7 @@ expiring(PG_FUNCTION_ARGS)
 	until = jifen_time_argument(fcinfo, 2, "until");
 	as_of = as_of_argument(fcinfo, 3);
 
-	SPI_connect();
-	account = load_holding(program, member, as_of, JIFEN_NO_TIME);
+	account = load_holding(program, member, as_of, JIFEN_NO_TIME, &caller);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
@@ -399,7 +420,7 @@ expiring(PG_FUNCTION_ARGS)
 		if (lot->lapses_at > as_of && planned > as_of && planned <= until)
 			points = jifen_add(points, lot->remaining);
 	}
-	SPI_finish();
+	jifen_end_statements(&caller);
 	PG_RETURN_POINT_AMOUNT(points);
 }
 
@@ -420,13 +441,13 @@ lots_at(PG_FUNCTION_ARGS)
 	TimestampTz told_at;
 	TupleDesc	tupdesc;
 	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
+	JifenCaller caller = {false};
 	JifenAccount *account;
 
 	jifen_require_argument(fcinfo, 3, "told_at");
 	told_at = jifen_time_argument(fcinfo, 3, "told_at");
 
-	SPI_connect();
-	account = load_holding(program, member, as_of, JIFEN_NO_TIME);
+	account = load_holding(program, member, as_of, JIFEN_NO_TIME, &caller);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
@@ -447,7 +468,7 @@ lots_at(PG_FUNCTION_ARGS)
 		values[7] = PointAmountGetDatum(account->debt);
 		tuplestore_putvalues(rows, tupdesc, values, nulls);
 	}
-	SPI_finish();
+	jifen_end_statements(&caller);
 	return (Datum) 0;
 }
 
@@ -485,12 +506,12 @@ settled_lots(PG_FUNCTION_ARGS)
 	JifenKnowledge everything = jifen_everything;
 	TupleDesc	tupdesc;
 	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
+	JifenCaller caller = {false};
 	JifenAccount *account;
 
 	everything.is_read_only = true;
-	SPI_connect();
 	account = load_account(program, member);
-	load_parts(account, false, &everything, as_of);
+	load_parts(account, false, &everything, as_of, &caller);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
@@ -505,6 +526,6 @@ settled_lots(PG_FUNCTION_ARGS)
 		values[2] = TimestampTzGetDatum(lot->due_at);
 		tuplestore_putvalues(rows, tupdesc, values, nulls);
 	}
-	SPI_finish();
+	jifen_end_statements(&caller);
 	return (Datum) 0;
 }

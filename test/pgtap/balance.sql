@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(78);
+select plan(84);
 \ir books.psql
 
 do $$
@@ -147,6 +147,43 @@ select is((select row(b.available, e.seq)::text from rows from (balance('p', 'an
 do $$begin perform create_program('other'); end$$;
 select throws_ok($$select available from balance('other', 'ann')$$, 'JF003', 'unknown member "ann"', 'a member of another program is not one of this');
 select throws_ok($$select account_id('other', 'ann')$$, 'JF003', 'unknown member "ann"', 'nor to account_id()');
+
+-- ---------- who may ask ----------
+
+-- A role that may call the functions and nothing else, with operators of its own before the server's.
+create schema trap;
+create function trap.spring(bigint, bigint) returns boolean language plpgsql as $$begin raise 'sprung as %', current_user; end$$;
+create operator trap.= (leftarg = bigint, rightarg = bigint, function = trap.spring);
+create operator trap.< (leftarg = bigint, rightarg = bigint, function = trap.spring);
+create operator trap.<= (leftarg = bigint, rightarg = bigint, function = trap.spring);
+create role reader_of_balances;
+grant usage on schema jifen, trap to reader_of_balances;
+grant execute on function balance, expiring, tier_for, tier_status to reader_of_balances;
+create function pg_temp.asked(call text) returns text
+language plpgsql set search_path = trap, pg_catalog set role = reader_of_balances as $$
+declare
+    answer text;
+begin
+    execute 'select ' || call into answer;
+    return format('%s %s %s', answer, current_user, current_setting('search_path'));
+end
+$$;
+do $$
+begin
+    perform create_program('moving', expiry => '12 months inactive', auto_open => true);
+    perform create_tier('moving', 'all', null, 0);
+    perform earn('moving', 'm', 20, expiry => '12 months inactive');
+    perform hold('moving', 'm', 5, now() + interval '1 day');
+end
+$$;
+select is(pg_temp.asked(call), answer || ' reader_of_balances trap, pg_catalog', call)
+from (values
+    (1, $$(jifen.balance('p', 'ann', '2024-01-24')).available$$, '110'),
+    (2, $$(jifen.balance('moving', 'm')).available$$, '15'),
+    (3, $$(jifen.balance('moving', 'm', now() + interval '1 day')).available$$, '20'),
+    (4, $$jifen.expiring('moving', 'm', now() + interval '2 years')$$, '15'),
+    (5, $$jifen.tier_for('moving', 'm')$$, 'all'),
+    (6, $$(jifen.tier_status('moving', 'm')).qualifying$$, '20')) v (n, call, answer) order by n;
 
 -- ---------- statement ----------
 
