@@ -25,11 +25,6 @@ PG_FUNCTION_INFO_V1(expiring);
 PG_FUNCTION_INFO_V1(lots_at);
 PG_FUNCTION_INFO_V1(settled_lots);
 
-static JifenStatement due_holds = {
-	"select seq, until, amount from jifen.hold where account_id = $1 and until <= $2",
-	2, {INT8OID, TIMESTAMPTZOID}
-};
-
 static JifenStatement open_debts = {
 	"select d.seq, d.remaining, e.event_at"
 	" from jifen.debt d"
@@ -108,7 +103,7 @@ static JifenStatement held_lots = {
 	2, {INT8OID, INT8OID}
 };
 
-/* The holds of the latest result, with what each took of which lots. */
+/* The holds of the latest result. */
 static void
 add_due_holds(JifenAccount *account, uint64 n)
 {
@@ -122,12 +117,40 @@ add_due_holds(JifenAccount *account, uint64 n)
 		hold.has_taken = true;
 		jifen_add_hold(account, &hold);
 	}
+}
+
+/* Loads the open holds that are due by then. */
+static void
+load_due_holds(JifenAccount *account, TimestampTz due_by)
+{
+	JifenScan	scan;
+
+	jifen_begin_scan(&scan, "hold", Natts_hold, "hold_pkey", true);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+	while (jifen_next_row(&scan))
+	{
+		JifenHold	hold = {0};
+
+		hold.seq = jifen_row_int64(&scan, Anum_hold_seq);
+		hold.until = jifen_row_time(&scan, Anum_hold_until);
+		hold.amount = jifen_row_int64(&scan, Anum_hold_amount);
+		hold.has_taken = true;
+		if (hold.until <= due_by)
+			jifen_add_hold(account, &hold);
+	}
+	jifen_end_scan(&scan);
+}
+
+/* Loads what the holds took of which lots. */
+static void
+load_held_lots(JifenAccount *account)
+{
 	for (int i = 0; i < account->nholds; i++)
 	{
 		JifenHold  *hold = &account->holds[i];
 		Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(hold->seq)};
+		uint64		n = jifen_execute(&held_lots, values, NULL, true, 0);
 
-		n = jifen_execute(&held_lots, values, NULL, true, 0);
 		for (uint64 row = 0; row < n; row++)
 		{
 			JifenLot   *lot = jifen_add_lot_of_row(account, row, true);
@@ -215,15 +238,15 @@ load_open_lots(JifenAccount *account)
 	jifen_end_scan(&scan);
 }
 
-/* Whether there is more to the present than the account and its lots tell. */
 static bool
-needs_statements(const JifenAccount *account)
+has_moving_lot(const JifenAccount *account)
 {
-	bool		is_moving = false;
-
-	for (int i = 0; i < account->nlots && !is_moving; i++)
-		is_moving = account->lots[i].rule_no != 0;
-	return is_moving || account->held != 0;
+	for (int i = 0; i < account->nlots; i++)
+	{
+		if (account->lots[i].rule_no != 0)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -239,7 +262,6 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(known->by),
 	Int64GetDatum(known->before_seq)};
 	Datum		due[] = {values[0], TimestampTzGetDatum(due_by), values[2]};
-	uint64		nholds;
 
 	if (is_past)
 	{
@@ -247,22 +269,23 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 
 		for (uint64 row = 0; row < n; row++)
 			jifen_add_lot_of_row(account, row, true);
+		if (account->held != 0)
+			add_due_holds(account, jifen_execute(&due_holds_in_history, due, NULL, true, 0));
 	}
 	else
 	{
 		load_open_lots(account);
-		if (needs_statements(account))
+		if (account->held != 0)
+			load_due_holds(account, due_by);
+		if (account->nholds > 0 || has_moving_lot(account))
 			jifen_begin_statements(caller);
 	}
 
-	nholds = account->held == 0 ? 0 :
-		jifen_execute(is_past ? &due_holds_in_history : &due_holds, due, NULL, true, 0);
-	if (nholds > 0)
-		add_due_holds(account, nholds);
-	if (account->due_at != JIFEN_NO_TIME && (is_past || nholds > 0))
+	load_held_lots(account);
+	if (account->due_at != JIFEN_NO_TIME && (is_past || account->nholds > 0))
 		jifen_load_activities(account, known);
 	jifen_wind_loaded(&account, 1, known);
-	if (nholds == 0)
+	if (account->nholds == 0)
 		return;
 	if (account->debt > 0)
 		add_debts(account, jifen_execute(is_past ? &debts_in_history : &open_debts,

@@ -56,7 +56,8 @@ typedef struct TierStanding
 	TierPoints *leaving;
 	int			nleaving;
 	int			maxleaving;
-	Datum		code;			/* of the tier reached, 0: none, as in the next */
+	Datum		code;			/* of the tier reached, 0: none, as in the
+								 * next */
 	Datum		name;
 	PointAmount threshold;
 	Datum		next_code;
