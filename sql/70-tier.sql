@@ -68,13 +68,14 @@ $$;
 comment on function create_tier(text, text, text, point_amount) is
     'Creates a tier of the program, reached with threshold qualifying points, and returns it. Raises JF002, 42710 if the code or the threshold is taken, 22004, 22023';
 
+-- It and tier_status() run no statement, so nothing depends on a role or a
+-- search_path.
 create function tier_for(
     program text,
     member text,
     as_of timestamptz default now()
 ) returns text
-language c stable parallel safe security definer
-set search_path = jifen, pg_temp
+language c stable parallel safe
 as 'MODULE_PATHNAME';
 
 comment on function tier_for(text, text, timestamptz) is
@@ -95,8 +96,7 @@ create function tier_status(
     out missing point_amount,
     out holds_until timestamptz
 )
-language c stable parallel safe security definer
-set search_path = jifen, pg_temp
+language c stable parallel safe
 as 'MODULE_PATHNAME';
 
 comment on function tier_status(text, text, timestamptz) is

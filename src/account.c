@@ -12,8 +12,10 @@
 
 #include "argument.h"
 #include "errcodes.h"
+#include "find.h"
 #include "plan.h"
 #include "storage.h"
+#include "tables.h"
 
 PG_FUNCTION_INFO_V1(program_id);
 PG_FUNCTION_INFO_V1(account_id);
@@ -22,13 +24,6 @@ PG_FUNCTION_INFO_V1(open_account);
 PG_FUNCTION_INFO_V1(freeze_account);
 PG_FUNCTION_INFO_V1(unfreeze_account);
 PG_FUNCTION_INFO_V1(close_account);
-
-static JifenStatement find_account = {
-	"select a.account_id from jifen.program p"
-	" join jifen.account a on a.program_id = p.program_id"
-	" where p.code = $1 and a.member = $2",
-	2, {TEXTOID, TEXTOID}
-};
 
 static JifenStatement select_account = {
 	"select a from jifen.account a where a.account_id = $1",
@@ -61,30 +56,21 @@ finish(const JifenAccount *account)
 Datum
 program_id(PG_FUNCTION_ARGS)
 {
-	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
-	int32		result;
-
-	SPI_connect();
-	result = jifen_load_program(program, true)->program_id;
-	SPI_finish();
-	PG_RETURN_INT32(result);
+	PG_RETURN_INT32(jifen_find_program_id(jifen_identifier_argument(fcinfo, 0, "program")));
 }
 
 /* account_id(program, member) returns bigint */
 Datum
 account_id(PG_FUNCTION_ARGS)
 {
-	Datum		values[2];
+	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
+	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
+	JifenScan	scan;
 	int64		result;
 
-	values[0] = jifen_identifier_argument(fcinfo, 0, "program");
-	values[1] = jifen_identifier_argument(fcinfo, 1, "member");
-
-	SPI_connect();
-	if (jifen_execute(&find_account, values, NULL, true, 0) == 0)
-		jifen_report_unknown(values[0], values[1]);
-	result = jifen_get_int64(0, 1);
-	SPI_finish();
+	jifen_find_account_row(&scan, jifen_find_program_id(program), program, member);
+	result = jifen_row_int64(&scan, Anum_account_account_id);
+	jifen_end_scan(&scan);
 	PG_RETURN_INT64(result);
 }
 
@@ -125,7 +111,7 @@ open_account(PG_FUNCTION_ARGS)
 		jifen_raise(jifen_check_past(opened_at, "opened_at", 0));
 
 	SPI_connect();
-	program_id = jifen_load_program(program, false)->program_id;
+	program_id = jifen_load_program(program)->program_id;
 	(void) jifen_open_accounts(&program_id, &member, 1, opened_at, &opened);
 	account = jifen_lock_account(program, member);
 	jifen_raise(jifen_require_open(account));

@@ -139,6 +139,30 @@ jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name)
 	return PG_GETARG_TIMESTAMPTZ(n);
 }
 
+/*
+ * The type of the rows to return.  Whoever calls the function in FROM has
+ * looked it up, which takes as long as to find a row or two.
+ */
+static TupleDesc
+result_type(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	TupleDesc	tupdesc;
+
+	if (result && IsA(result, ReturnSetInfo) && result->expectedDesc)
+		return result->expectedDesc;
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return tupdesc;
+}
+
+/* The same for a function that returns a single row, as a Datum. */
+TupleDesc
+jifen_row_type(FunctionCallInfo fcinfo)
+{
+	return BlessTupleDesc(result_type(fcinfo));
+}
+
 /* Begins the rows of a function that returns a set. */
 Tuplestorestate *
 jifen_begin_rows(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
@@ -155,9 +179,7 @@ jifen_begin_rows(FunctionCallInfo fcinfo, TupleDesc *tupdesc)
 				 errdetail("The function returns rows."),
 				 errhint("Call it in FROM.")));
 	caller = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
-	if (get_call_result_type(fcinfo, NULL, tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	*tupdesc = CreateTupleDescCopy(*tupdesc);
+	*tupdesc = CreateTupleDescCopy(result_type(fcinfo));
 	rows = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
 	result->returnMode = SFRM_Materialize;
 	result->setResult = rows;

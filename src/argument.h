@@ -25,6 +25,7 @@ extern JifenRefusal *jifen_check_past(TimestampTz at, const char *name, int tole
 extern void jifen_require_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern Datum jifen_identifier_argument(FunctionCallInfo fcinfo, int n, const char *name);
 extern TimestampTz jifen_time_argument(FunctionCallInfo fcinfo, int n, const char *name);
+extern TupleDesc jifen_row_type(FunctionCallInfo fcinfo);
 extern Tuplestorestate *jifen_begin_rows(FunctionCallInfo fcinfo, TupleDesc *tupdesc);
 extern void jifen_raise(const JifenRefusal *refusal);
 

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -14,8 +15,8 @@
 #include "miscadmin.h"
 
 #include "argument.h"
+#include "find.h"
 #include "plan.h"
-#include "scan.h"
 #include "storage.h"
 #include "tables.h"
 
@@ -23,24 +24,6 @@ PG_FUNCTION_INFO_V1(balance);
 PG_FUNCTION_INFO_V1(expiring);
 PG_FUNCTION_INFO_V1(lots_at);
 PG_FUNCTION_INFO_V1(settled_lots);
-
-static JifenStatement find_account = {
-	"select a.account_id, a.balance, a.held, a.debt, a.program_id,"
-	"       a.last_event_at, a.opened_at, a.due_at,"
-	"       a.last_earn_at, a.last_redeem_at, a.last_expire_at, a.last_adjust_at,"
-	"       a.last_hold_at, a.last_capture_at, a.last_transfer_out_at,"
-	"       a.last_transfer_in_at, a.last_import_at"
-	" from jifen.program p"
-	" cross join lateral (select * from jifen.account"
-	"   where program_id = p.program_id and member = $2 offset 0) a"
-	" where p.code = $1",
-	2, {TEXTOID, TEXTOID}
-};
-
-static JifenStatement due_holds = {
-	"select seq, until, amount from jifen.hold where account_id = $1 and until <= $2",
-	2, {INT8OID, TIMESTAMPTZOID}
-};
 
 static JifenStatement open_debts = {
 	"select d.seq, d.remaining, e.event_at"
@@ -120,7 +103,7 @@ static JifenStatement held_lots = {
 	2, {INT8OID, INT8OID}
 };
 
-/* The holds of the latest result, with what each took of which lots. */
+/* The holds of the latest result. */
 static void
 add_due_holds(JifenAccount *account, uint64 n)
 {
@@ -134,12 +117,40 @@ add_due_holds(JifenAccount *account, uint64 n)
 		hold.has_taken = true;
 		jifen_add_hold(account, &hold);
 	}
+}
+
+/* Loads the open holds that are due by then. */
+static void
+load_due_holds(JifenAccount *account, TimestampTz due_by)
+{
+	JifenScan	scan;
+
+	jifen_begin_scan(&scan, "hold", Natts_hold, "hold_pkey", true);
+	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
+	while (jifen_next_row(&scan))
+	{
+		JifenHold	hold = {0};
+
+		hold.seq = jifen_row_int64(&scan, Anum_hold_seq);
+		hold.until = jifen_row_time(&scan, Anum_hold_until);
+		hold.amount = jifen_row_int64(&scan, Anum_hold_amount);
+		hold.has_taken = true;
+		if (hold.until <= due_by)
+			jifen_add_hold(account, &hold);
+	}
+	jifen_end_scan(&scan);
+}
+
+/* Loads what the holds took of which lots. */
+static void
+load_held_lots(JifenAccount *account)
+{
 	for (int i = 0; i < account->nholds; i++)
 	{
 		JifenHold  *hold = &account->holds[i];
 		Datum		values[] = {Int64GetDatum(account->account_id), Int64GetDatum(hold->seq)};
+		uint64		n = jifen_execute(&held_lots, values, NULL, true, 0);
 
-		n = jifen_execute(&held_lots, values, NULL, true, 0);
 		for (uint64 row = 0; row < n; row++)
 		{
 			JifenLot   *lot = jifen_add_lot_of_row(account, row);
@@ -169,25 +180,25 @@ load_account(Datum program, Datum member)
 {
 	JifenAccount *account = palloc0(sizeof(JifenAccount));
 	JifenProgram *own_program = palloc0(sizeof(JifenProgram));
-	Datum		find[] = {program, member};
-	int			column = 0;
+	JifenScan	scan;
 
-	if (jifen_execute(&find_account, find, NULL, true, 0) == 0)
-		jifen_report_unknown(program, member);
-	account->account_id = jifen_get_int64(0, ++column);
-	account->balance = jifen_get_int64(0, ++column);
-	account->held = jifen_get_int64(0, ++column);
-	account->debt = jifen_get_int64(0, ++column);
-	own_program->program_id = DatumGetInt32(jifen_get_datum(0, ++column));
+	own_program->program_id = jifen_find_program_id(program);
+	jifen_find_account_row(&scan, own_program->program_id, program, member);
+	account->account_id = jifen_row_int64(&scan, Anum_account_account_id);
+	account->balance = jifen_row_int64(&scan, Anum_account_balance);
+	account->held = jifen_row_int64(&scan, Anum_account_held);
+	account->debt = jifen_row_int64(&scan, Anum_account_debt);
 	account->program = own_program;
-	account->last_event_at = jifen_get_time(0, ++column);
-	account->opened_at = jifen_get_time(0, ++column);
-	account->due_at = jifen_get_time(0, ++column);
+	account->last_event_at = jifen_row_time(&scan, Anum_account_last_event_at);
+	account->opened_at = jifen_row_time(&scan, Anum_account_opened_at);
+	account->due_at = jifen_row_time(&scan, Anum_account_due_at);
 	for (int i = 0; i < JIFEN_TRACES; i++)
-		account->last_at[i] = jifen_get_time(0, ++column);
+		account->last_at[i] = jifen_row_time(&scan, Anum_account_last_earn_at - i);
+	jifen_end_scan(&scan);
 	return account;
 }
 
+/* Loads the lots that are open. */
 static void
 load_open_lots(JifenAccount *account)
 {
@@ -200,18 +211,30 @@ load_open_lots(JifenAccount *account)
 	jifen_end_scan(&scan);
 }
 
+static bool
+has_moving_lot(const JifenAccount *account)
+{
+	for (int i = 0; i < account->nlots; i++)
+	{
+		if (account->lots[i].rule_no != 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Loads the account's lots as far as they are known, or those that are open
  * now.  A hold that is due by then counts as released, as the job would book
- * it.
+ * it.  The past takes statements, which have begun; the present begins them
+ * when it does.
  */
 static void
-load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, TimestampTz due_by)
+load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, TimestampTz due_by,
+		   JifenCaller *caller)
 {
 	Datum		values[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(known->by),
 	Int64GetDatum(known->before_seq)};
 	Datum		due[] = {values[0], TimestampTzGetDatum(due_by), values[2]};
-	uint64		nholds;
 
 	if (is_past)
 	{
@@ -219,18 +242,23 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 
 		for (uint64 row = 0; row < n; row++)
 			jifen_add_lot_of_row(account, row);
+		if (account->held != 0)
+			add_due_holds(account, jifen_execute(&due_holds_in_history, due, NULL, true, 0));
 	}
 	else
+	{
 		load_open_lots(account);
+		if (account->held != 0)
+			load_due_holds(account, due_by);
+		if (account->nholds > 0 || has_moving_lot(account))
+			jifen_begin_statements(caller);
+	}
 
-	nholds = account->held == 0 ? 0 :
-		jifen_execute(is_past ? &due_holds_in_history : &due_holds, due, NULL, true, 0);
-	if (nholds > 0)
-		add_due_holds(account, nholds);
-	if (account->due_at != JIFEN_NO_TIME && (is_past || nholds > 0))
+	load_held_lots(account);
+	if (account->due_at != JIFEN_NO_TIME && (is_past || account->nholds > 0))
 		jifen_load_activities(account, known);
 	jifen_wind_loaded(&account, 1, known);
-	if (nholds == 0)
+	if (account->nholds == 0)
 		return;
 	if (account->debt > 0)
 		add_debts(account, jifen_execute(is_past ? &debts_in_history : &open_debts,
@@ -241,16 +269,20 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 /*
  * What the member holds at as_of, by what was booked by known_at
  * (JIFEN_NO_TIME: by now).  From the account's latest event on that is what is
- * open; before it, it is reckoned from the journal.
+ * open; before it, it is reckoned from the journal.  What it takes statements
+ * for lives until they end.
  */
 static JifenAccount *
-load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_at)
+load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_at,
+			 JifenCaller *caller)
 {
 	JifenAccount *account = load_account(program, member);
 	JifenKnowledge known = {as_of, PG_INT64_MAX, known_at != JIFEN_NO_TIME ? known_at : DT_NOEND, true};
 	Datum		values[3];
 	bool		is_past = as_of < account->last_event_at || known_at != JIFEN_NO_TIME;
 
+	if (is_past)
+		jifen_begin_statements(caller);
 	if (known_at != JIFEN_NO_TIME)
 	{
 		Datum		booked[] = {Int64GetDatum(account->account_id), TimestampTzGetDatum(known_at)};
@@ -269,7 +301,7 @@ load_holding(Datum program, Datum member, TimestampTz as_of, TimestampTz known_a
 		account->held = jifen_get_int64(0, 2);
 		account->debt = jifen_get_int64(0, 3);
 	}
-	load_parts(account, is_past, &known, as_of);
+	load_parts(account, is_past, &known, as_of, caller);
 	return account;
 }
 
@@ -293,7 +325,8 @@ balance(PG_FUNCTION_ARGS)
 	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
 	TimestampTz as_of = as_of_argument(fcinfo, 2);
 	TimestampTz known_at = jifen_time_argument(fcinfo, 3, "known_at");
-	TupleDesc	tupdesc;
+	TupleDesc	tupdesc = jifen_row_type(fcinfo);
+	JifenCaller caller = {false};
 	JifenAccount *account;
 	PointAmount available = 0;
 	PointAmount pending = 0;
@@ -304,12 +337,7 @@ balance(PG_FUNCTION_ARGS)
 	Datum		values[9];
 	bool		nulls[9] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	tupdesc = BlessTupleDesc(tupdesc);
-
-	SPI_connect();
-	account = load_holding(program, member, as_of, known_at);
+	account = load_holding(program, member, as_of, known_at, &caller);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
@@ -359,7 +387,7 @@ balance(PG_FUNCTION_ARGS)
 	values[7] = PointAmountGetDatum(account->debt);
 	values[8] = PointAmountGetDatum(held_back);
 	nulls[5] = nulls[6] = next_expires_at == JIFEN_NO_TIME;
-	SPI_finish();
+	jifen_end_statements(&caller);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }
 
@@ -371,6 +399,7 @@ expiring(PG_FUNCTION_ARGS)
 	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
 	TimestampTz until;
 	TimestampTz as_of;
+	JifenCaller caller = {false};
 	JifenAccount *account;
 	PointAmount points = 0;
 
@@ -378,8 +407,7 @@ expiring(PG_FUNCTION_ARGS)
 	until = jifen_time_argument(fcinfo, 2, "until");
 	as_of = as_of_argument(fcinfo, 3);
 
-	SPI_connect();
-	account = load_holding(program, member, as_of, JIFEN_NO_TIME);
+	account = load_holding(program, member, as_of, JIFEN_NO_TIME, &caller);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
@@ -388,7 +416,7 @@ expiring(PG_FUNCTION_ARGS)
 		if (lot->lapses_at > as_of && planned > as_of && planned <= until)
 			points = jifen_add(points, lot->remaining);
 	}
-	SPI_finish();
+	jifen_end_statements(&caller);
 	PG_RETURN_POINT_AMOUNT(points);
 }
 
@@ -409,13 +437,13 @@ lots_at(PG_FUNCTION_ARGS)
 	TimestampTz told_at;
 	TupleDesc	tupdesc;
 	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
+	JifenCaller caller = {false};
 	JifenAccount *account;
 
 	jifen_require_argument(fcinfo, 3, "told_at");
 	told_at = jifen_time_argument(fcinfo, 3, "told_at");
 
-	SPI_connect();
-	account = load_holding(program, member, as_of, JIFEN_NO_TIME);
+	account = load_holding(program, member, as_of, JIFEN_NO_TIME, &caller);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
@@ -436,7 +464,7 @@ lots_at(PG_FUNCTION_ARGS)
 		values[7] = PointAmountGetDatum(account->debt);
 		tuplestore_putvalues(rows, tupdesc, values, nulls);
 	}
-	SPI_finish();
+	jifen_end_statements(&caller);
 	return (Datum) 0;
 }
 
@@ -474,12 +502,12 @@ settled_lots(PG_FUNCTION_ARGS)
 	JifenKnowledge everything = jifen_everything;
 	TupleDesc	tupdesc;
 	Tuplestorestate *rows = jifen_begin_rows(fcinfo, &tupdesc);
+	JifenCaller caller = {false};
 	JifenAccount *account;
 
 	everything.is_read_only = true;
-	SPI_connect();
 	account = load_account(program, member);
-	load_parts(account, false, &everything, as_of);
+	load_parts(account, false, &everything, as_of, &caller);
 	for (int i = 0; i < account->nlots; i++)
 	{
 		const JifenLot *lot = &account->lots[i];
@@ -494,6 +522,6 @@ settled_lots(PG_FUNCTION_ARGS)
 		values[2] = TimestampTzGetDatum(lot->due_at);
 		tuplestore_putvalues(rows, tupdesc, values, nulls);
 	}
-	SPI_finish();
+	jifen_end_statements(&caller);
 	return (Datum) 0;
 }

@@ -388,7 +388,7 @@ book_batch(FunctionCallInfo fcinfo, const Job *job)
 	if (program)
 	{
 		program_ids = palloc(sizeof(int32));
-		program_ids[0] = jifen_load_program(program, false)->program_id;
+		program_ids[0] = jifen_load_program(program)->program_id;
 	}
 	else
 	{

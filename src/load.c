@@ -32,11 +32,12 @@ jifen_add_key(JifenKeys *keys, int64 account_id, Datum value)
 	keys->values[keys->n++] = value;
 }
 
-/* A copy of a value of variable length, 0 where it is null (0). */
+/* A value of variable length, 0 where it is null. */
 static Datum
-copy_value(Datum value)
+copy_value(uint64 row, int column)
 {
-	return value ? datumCopy(value, false, -1) : (Datum) 0;
+	return jifen_is_null(row, column) ? (Datum) 0 :
+		datumCopy(jifen_get_datum(row, column), false, -1);
 }
 
 /* The policy of a lot, where that needs it. */
@@ -71,9 +72,9 @@ jifen_add_lot_of_row(JifenAccount *account, uint64 row)
 	}
 	lot.has_origin = true;
 	lot.issued_at = jifen_get_time(row, 8);
-	lot.source = copy_value(jifen_get_datum(row, 9));
-	lot.funder = copy_value(jifen_get_datum(row, 10));
-	lot.revenue = copy_value(jifen_get_datum(row, 11));
+	lot.source = copy_value(row, 9);
+	lot.funder = copy_value(row, 10);
+	lot.revenue = copy_value(row, 11);
 	lot.size = jifen_get_int64(row, 12);
 	return jifen_add_lot(account, &lot);
 }
@@ -219,9 +220,9 @@ jifen_load_credit(JifenAccount *account, JifenCredits *credits, int64 seq)
 		lot.expiry = policy_of_lot(jifen_row_datum(entry, Anum_entry_expiry));
 	}
 	lot.has_origin = true;
-	lot.source = copy_value(jifen_row_datum(entry, Anum_entry_source));
-	lot.funder = copy_value(jifen_row_datum(entry, Anum_entry_funder));
-	lot.revenue = copy_value(jifen_row_datum(entry, Anum_entry_revenue));
+	lot.source = jifen_row_copy(entry, Anum_entry_source);
+	lot.funder = jifen_row_copy(entry, Anum_entry_funder);
+	lot.revenue = jifen_row_copy(entry, Anum_entry_revenue);
 	lot.size = jifen_kind_from_name(TextDatumGetCString(jifen_row_datum(entry, Anum_entry_kind))) == JIFEN_EXTEND ?
 		size_of_extension(account->account_id, seq) : jifen_row_int64(entry, Anum_entry_amount);
 

@@ -133,12 +133,12 @@ program_at_hand(JifenScan *scan)
 
 /* The program that has this key in that index, NULL if there is none. */
 static JifenProgram *
-find_program(const char *index, Datum key, bool read_only)
+find_program(const char *index, Datum key)
 {
 	JifenProgram *program = NULL;
 	JifenScan	scan;
 
-	jifen_begin_scan(&scan, "program", Natts_program, index, read_only);
+	jifen_begin_scan(&scan, "program", Natts_program, index, false);
 	jifen_set_key(&scan, 1, BTEqualStrategyNumber, key);
 	if (jifen_next_row(&scan))
 		program = program_at_hand(&scan);
@@ -150,7 +150,7 @@ find_program(const char *index, Datum key, bool read_only)
 static JifenProgram *
 find_program_to_post(const char *index, Datum key)
 {
-	JifenProgram *program = find_program(index, key, false);
+	JifenProgram *program = find_program(index, key);
 
 	if (program && IsolationUsesXactSnapshot())
 		read_latest_period(program);
@@ -301,14 +301,11 @@ jifen_refuse_unknown_member(const JifenProgram *program, Datum member)
 						psprintf("open_account() opens one; earn() and import() do too where the program's auto_open is true."));
 }
 
-/*
- * The program of that code, or JF002.  Read-only, it is seen with the
- * snapshot of the calling query, else as it is by now.
- */
+/* The program of that code, or JF002. */
 JifenProgram *
-jifen_load_program(Datum program, bool read_only)
+jifen_load_program(Datum program)
 {
-	JifenProgram *found = find_program("program_code_key", program, read_only);
+	JifenProgram *found = find_program("program_code_key", program);
 
 	if (found == NULL)
 		jifen_raise(jifen_refuse_unknown_program(program));
@@ -319,7 +316,7 @@ jifen_load_program(Datum program, bool read_only)
 void
 jifen_report_unknown(Datum program, Datum member)
 {
-	jifen_raise(jifen_refuse_unknown_member(jifen_load_program(program, false), member));
+	jifen_raise(jifen_refuse_unknown_member(jifen_load_program(program), member));
 	pg_unreachable();
 }
 

@@ -12,13 +12,17 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
 
 #include "plan.h"
 #include "posting.h"
+#include "scan.h"
+#include "tables.h"
 
 static const char *const planner_settings[] = {
 	"enable_seqscan",
@@ -140,6 +144,40 @@ jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
 			 SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/*
+ * Connects to SPI, as the owner of the tables and with the search_path that
+ * statements are written for: what a function that is SECURITY DEFINER and sets
+ * its search_path has already.  That takes as long as to find a row, so
+ * functions that seldom run a statement do it when they come to one.  An error
+ * ends it as well.
+ */
+void
+jifen_begin_statements(JifenCaller *caller)
+{
+	Relation	table = jifen_open_table("account", Natts_account, AccessShareLock);
+
+	GetUserIdAndSecContext(&caller->user, &caller->security_context);
+	SetUserIdAndSecContext(table->rd_rel->relowner,
+						   caller->security_context | SECURITY_LOCAL_USERID_CHANGE);
+	table_close(table, NoLock);
+	caller->nest_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "jifen, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SPI_connect();
+	caller->has_begun = true;
+}
+
+/* Undoes that, if it was done. */
+void
+jifen_end_statements(const JifenCaller *caller)
+{
+	if (!caller->has_begun)
+		return;
+	SPI_finish();
+	AtEOXact_GUC(true, caller->nest_level);
+	SetUserIdAndSecContext(caller->user, caller->security_context);
 }
 
 /* Opens a cursor on the statement. */

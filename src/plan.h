@@ -22,6 +22,17 @@ typedef struct JifenStatement
 	SPIPlanPtr	plan;
 } JifenStatement;
 
+/* What jifen_begin_statements() changed. */
+typedef struct JifenCaller
+{
+	bool		has_begun;
+	Oid			user;
+	int			security_context;
+	int			nest_level;
+} JifenCaller;
+
+extern void jifen_begin_statements(JifenCaller *caller);
+extern void jifen_end_statements(const JifenCaller *caller);
 extern uint64 jifen_execute(JifenStatement *statement, const Datum *values,
 							const char *nulls, bool read_only,
 							uint64 limit);

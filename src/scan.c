@@ -12,6 +12,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "storage/lockdefs.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
@@ -164,4 +165,13 @@ jifen_row_time(JifenScan *scan, AttrNumber column)
 	Datum		value = slot_getattr(scan->slot, column, &is_null);
 
 	return is_null ? JIFEN_NO_TIME : DatumGetTimestampTz(value);
+}
+
+/* A value of variable length, in memory of its own. */
+Datum
+jifen_row_copy(JifenScan *scan, AttrNumber column)
+{
+	Datum		value = jifen_row_datum(scan, column);
+
+	return value ? datumCopy(value, false, -1) : (Datum) 0;
 }

@@ -40,5 +40,6 @@ extern void jifen_end_scan(JifenScan *scan);
 extern int64 jifen_row_int64(JifenScan *scan, AttrNumber column);	/* 0 */
 extern TimestampTz jifen_row_time(JifenScan *scan, AttrNumber column);	/* JIFEN_NO_TIME */
 extern Datum jifen_row_datum(JifenScan *scan, AttrNumber column);	/* 0 */
+extern Datum jifen_row_copy(JifenScan *scan, AttrNumber column);	/* 0 */
 
 #endif							/* JIFEN_SCAN_H */

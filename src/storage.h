@@ -55,7 +55,7 @@ typedef struct JifenKnowledge
 /* lock.c */
 typedef struct JifenFinding JifenFinding;
 
-extern JifenProgram *jifen_load_program(Datum program, bool read_only);
+extern JifenProgram *jifen_load_program(Datum program);
 extern JifenProgram *jifen_find_program(Datum program);
 extern JifenRefusal *jifen_refuse_unknown_program(Datum program);
 extern JifenRefusal *jifen_refuse_unknown_member(const JifenProgram *program, Datum member);

@@ -36,7 +36,8 @@ enum
 	Anum_account_held,
 	Anum_account_debt,
 	Anum_account_due_at,
-	Anum_account_last_import_at,	/* from here to last_earn_at JifenTrace backwards */
+	Anum_account_last_import_at,	/* from here to last_earn_at JifenTrace
+									 * backwards */
 	Anum_account_last_transfer_in_at,
 	Anum_account_last_transfer_out_at,
 	Anum_account_last_capture_at,
@@ -133,6 +134,15 @@ enum
 	Anum_debt_seq,
 	Anum_debt_remaining,
 	Natts_debt = Anum_debt_remaining
+};
+
+enum
+{
+	Anum_tier_program_id = 1,
+	Anum_tier_code,
+	Anum_tier_name,
+	Anum_tier_threshold,
+	Natts_tier = Anum_tier_threshold
 };
 
 #endif							/* JIFEN_TABLES_H */

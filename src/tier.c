@@ -8,110 +8,227 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "access/stratnum.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "utils/builtins.h"
-#include "utils/datum.h"
+#include "miscadmin.h"
+#include "utils/fmgrprotos.h"
 
 #include "argument.h"
-#include "plan.h"
-#include "storage.h"
+#include "find.h"
+#include "tables.h"
 
 PG_FUNCTION_INFO_V1(tier_for);
 PG_FUNCTION_INFO_V1(tier_status);
 
 /*
- * When entry e leaves the window, by local time.  The condition before it
- * spares the reckoning for what left long ago: months and days are not always
- * as long, but never differ by four days.
+ * What happened so many days before or after the window's start, as reckoned
+ * backwards from its end, has surely left it or surely not.  Months and days
+ * are not always as long, nor are clocks alike, but the difference is of fewer
+ * days than these.
  */
-#define LEAVES_AT \
-	"((e.event_at at time zone p.time_zone) + p.tier_window) at time zone p.time_zone"
-#define IN_WINDOW \
-	"e.event_at <= $3 and e.event_at > $3 - p.tier_window - interval '4 days'" \
-	" and " LEAVES_AT " > $3"
+#define UNSURE_DAYS 8
 
-/*
- * The member's window and what it holds, then the tier reached, the next.
- * Where more was undone than earned within it, it counts for nothing.
- */
-static JifenStatement tier_reached = {
-	"select t.code, t.name, q.qualifying, t.threshold,"
-	"       (($3 at time zone p.time_zone) - p.tier_window) at time zone p.time_zone,"
-	"       n.code, n.threshold, n.threshold - q.qualifying, p.program_id, a.account_id"
-	" from jifen.program p"
-	" join jifen.account a on a.program_id = p.program_id and a.member = $2"
-	" cross join lateral ("
-	"   select least(coalesce(sum(e.qualifying::bigint), 0), 9223372036854775807)::jifen.point_amount as qualifying"
-	"   from jifen.entry e where e.account_id = a.account_id and " IN_WINDOW ") q"
-	" left join lateral ("
-	"   select code, name, threshold from jifen.tier"
-	"   where program_id = p.program_id and threshold <= greatest(q.qualifying, 0)"
-	"   order by threshold desc limit 1) t on true"
-	" left join lateral ("
-	"   select code, threshold from jifen.tier"
-	"   where program_id = p.program_id and threshold > greatest(q.qualifying, 0)"
-	"   order by threshold limit 1) n on true"
-	" where p.code = $1",
-	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
-};
-
-/*
- * When so much has left the window that, nothing more being earned, less than
- * the threshold $4 is left in it.  Entries that leave together count as one.
- */
-static JifenStatement tier_held_until = {
-	"with leaving as ("
-	"  select e.qualifying::bigint as qualifying, " LEAVES_AT " as leaves_at"
-	"  from jifen.program p"
-	"  join jifen.entry e on e.account_id = $2 and " IN_WINDOW
-	"  where p.program_id = $1 and e.qualifying is not null)"
-	" select min(leaves_at)"
-	" from (select leaves_at,"
-	"         coalesce(sum(qualifying) over (order by leaves_at desc"
-	"           groups between unbounded preceding and 1 preceding), 0) as left_then"
-	"       from leaving) l"
-	" where greatest(left_then, 0) < $4",
-	4, {INT4OID, INT8OID, TIMESTAMPTZOID, INT8OID}
-};
-
-/* Loads the single row of tier_reached for the arguments program, member, as_of. */
-static TimestampTz
-load_tier(FunctionCallInfo fcinfo)
+/* A program's window that ends at as_of. */
+typedef struct TierWindow
 {
-	Datum		values[3];
+	Datum		time_zone;		/* text */
+	Interval	length;
+	TimestampTz as_of;
+} TierWindow;
 
-	values[0] = jifen_identifier_argument(fcinfo, 0, "program");
-	values[1] = jifen_identifier_argument(fcinfo, 1, "member");
+/* Qualifying points of the window, and when they leave it. */
+typedef struct TierPoints
+{
+	TimestampTz leave_at;
+	PointAmount points;
+} TierPoints;
+
+/* Where a member stands. */
+typedef struct TierStanding
+{
+	int32		program_id;
+	int64		account_id;
+	TierWindow	window;
+	int128		points;			/* in the window */
+	PointAmount qualifying;		/* the same */
+	bool		wants_leaving;	/* the next are kept */
+	TierPoints *leaving;
+	int			nleaving;
+	int			maxleaving;
+	Datum		code;			/* of the tier reached, 0: none, as in the
+								 * next */
+	Datum		name;
+	PointAmount threshold;
+	Datum		next_code;
+	PointAmount next_threshold;
+} TierStanding;
+
+/* That instant's local time moved by the window's length, by function: timestamp_pl_interval() or _mi_. */
+static TimestampTz
+move_by_window(const TierWindow *window, TimestampTz at, PGFunction move)
+{
+	Datum		local = DirectFunctionCall2(timestamptz_zone, window->time_zone, TimestampTzGetDatum(at));
+	Datum		moved = DirectFunctionCall2(move, local, IntervalPGetDatum(&window->length));
+
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamp_zone, window->time_zone, moved));
+}
+
+/* So many days later, where the instant is finite. */
+static TimestampTz
+add_days(TimestampTz at, int days)
+{
+	return TIMESTAMP_NOT_FINITE(at) ? at : at + days * USECS_PER_DAY;
+}
+
+/*
+ * Sums up the qualifying points of the account's entries in the window.  There
+ * may be more than can be counted: as many as there can be, then.
+ */
+static void
+sum_up_qualifying(TierStanding *standing)
+{
+	const TierWindow *window = &standing->window;
+	TimestampTz start = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval,
+																TimestampTzGetDatum(window->as_of),
+																IntervalPGetDatum(&window->length)));
+	TimestampTz has_left_to = add_days(start, -UNSURE_DAYS);
+	TimestampTz counts_after = add_days(start, UNSURE_DAYS);
+	JifenScan	entries;
+
+	jifen_begin_scan(&entries, "entry", Natts_entry, "entry_pkey", true);
+	jifen_set_key(&entries, 1, BTEqualStrategyNumber, Int64GetDatum(standing->account_id));
+	while (jifen_next_row(&entries))
+	{
+		TimestampTz event_at = jifen_row_time(&entries, Anum_entry_event_at);
+		TierPoints	found;
+
+		CHECK_FOR_INTERRUPTS();
+		if (event_at > window->as_of || event_at <= has_left_to)
+			continue;
+		found.points = jifen_row_int64(&entries, Anum_entry_qualifying);
+		if (found.points == 0)
+			continue;
+		if (standing->wants_leaving || event_at <= counts_after)
+		{
+			found.leave_at = move_by_window(window, event_at, timestamp_pl_interval);
+			if (found.leave_at <= window->as_of)
+				continue;
+			if (standing->wants_leaving)
+				JIFEN_APPEND(standing, leaving, &found);
+		}
+		standing->points += found.points;
+	}
+	jifen_end_scan(&entries);
+	if (standing->points < POINT_AMOUNT_MIN)
+		JIFEN_POINT_AMOUNT_OUT_OF_RANGE();
+	standing->qualifying = (PointAmount) Min(standing->points, POINT_AMOUNT_MAX);
+}
+
+/*
+ * Finds the tier reached and the next.  Where more was undone than earned
+ * within the window, it counts for nothing.
+ */
+static void
+find_tiers(TierStanding *standing)
+{
+	PointAmount points = Max(standing->qualifying, 0);
+	JifenScan	tiers;
+
+	jifen_begin_scan(&tiers, "tier", Natts_tier, "tier_threshold_key", true);
+	jifen_set_key(&tiers, 1, BTEqualStrategyNumber, Int32GetDatum(standing->program_id));
+	while (standing->next_code == 0 && jifen_next_row(&tiers))
+	{
+		PointAmount threshold = jifen_row_int64(&tiers, Anum_tier_threshold);
+
+		if (threshold > points)
+		{
+			standing->next_code = jifen_row_copy(&tiers, Anum_tier_code);
+			standing->next_threshold = threshold;
+			continue;
+		}
+		standing->code = jifen_row_copy(&tiers, Anum_tier_code);
+		standing->name = jifen_row_copy(&tiers, Anum_tier_name);
+		standing->threshold = threshold;
+	}
+	jifen_end_scan(&tiers);
+}
+
+/*
+ * Where the member stands, for the arguments program, member, as_of; and what
+ * leaves the window when, if that is wanted.
+ */
+static void
+find_standing(FunctionCallInfo fcinfo, TierStanding *standing, bool wants_leaving)
+{
+	Datum		program = jifen_identifier_argument(fcinfo, 0, "program");
+	Datum		member = jifen_identifier_argument(fcinfo, 1, "member");
+	JifenScan	scan;
+
+	memset(standing, 0, sizeof(*standing));
+	standing->wants_leaving = wants_leaving;
 	jifen_require_argument(fcinfo, 2, "as_of");
-	values[2] = TimestampTzGetDatum(jifen_time_argument(fcinfo, 2, "as_of"));
-	if (jifen_execute(&tier_reached, values, NULL, true, 0) == 0)
-		jifen_report_unknown(values[0], values[1]);
-	return DatumGetTimestampTz(values[2]);
+	standing->window.as_of = jifen_time_argument(fcinfo, 2, "as_of");
+
+	jifen_find_program_row(&scan, program);
+	standing->program_id = DatumGetInt32(jifen_row_datum(&scan, Anum_program_program_id));
+	standing->window.time_zone = jifen_row_copy(&scan, Anum_program_time_zone);
+	standing->window.length = *DatumGetIntervalP(jifen_row_datum(&scan, Anum_program_tier_window));
+	jifen_end_scan(&scan);
+
+	jifen_find_account_row(&scan, standing->program_id, program, member);
+	standing->account_id = jifen_row_int64(&scan, Anum_account_account_id);
+	jifen_end_scan(&scan);
+
+	sum_up_qualifying(standing);
+	find_tiers(standing);
 }
 
 /* tier_for(program, member, as_of) returns text: the tier's code, or null */
 Datum
 tier_for(PG_FUNCTION_ARGS)
 {
-	Datum		code;
+	TierStanding standing;
 
-	SPI_connect();
-	(void) load_tier(fcinfo);
-	code = jifen_get_datum(0, 1);
-	if (code)
-		code = SPI_datumTransfer(code, false, -1);
-	SPI_finish();
-	if (code == (Datum) 0)
+	find_standing(fcinfo, &standing, false);
+	if (standing.code == (Datum) 0)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(code);
+	PG_RETURN_DATUM(standing.code);
 }
 
-/* OUT columns of tier_status that tier_reached does not give. */
-#define STATUS_WINDOW_END	5
-#define STATUS_HOLDS_UNTIL	9
+static int
+compare_leaving(const void *a, const void *b)
+{
+	TimestampTz first = ((const TierPoints *) a)->leave_at;
+	TimestampTz second = ((const TierPoints *) b)->leave_at;
+
+	return first < second ? -1 : first > second;
+}
+
+/*
+ * When so much has left the window that, nothing more being earned, less than
+ * the threshold is left in it; JIFEN_NO_TIME: never.  What leaves together
+ * counts as one.
+ */
+static TimestampTz
+held_until(TierStanding *standing)
+{
+	int128		left = standing->points;
+
+	qsort(standing->leaving, standing->nleaving, sizeof(TierPoints), compare_leaving);
+	for (int i = 0; i < standing->nleaving; i++)
+	{
+		TimestampTz leave_at = standing->leaving[i].leave_at;
+
+		CHECK_FOR_INTERRUPTS();
+		left -= standing->leaving[i].points;
+		if (i + 1 < standing->nleaving && standing->leaving[i + 1].leave_at == leave_at)
+			continue;
+		if (Max(left, 0) < standing->threshold)
+			return leave_at;
+	}
+	return JIFEN_NO_TIME;
+}
 
 /*
  * tier_status(program, member, as_of, OUT tier, OUT name, OUT qualifying,
@@ -121,43 +238,33 @@ tier_for(PG_FUNCTION_ARGS)
 Datum
 tier_status(PG_FUNCTION_ARGS)
 {
-	/* where each OUT column stands in tier_reached; 0: it does not */
-	static const int columns[] = {1, 2, 3, 4, 5, 0, 6, 7, 8, 0};
-	TupleDesc	tupdesc;
-	TimestampTz as_of;
-	Datum		values[lengthof(columns)] = {0};
-	bool		nulls[lengthof(columns)] = {false};
-	Datum		result;
+	TupleDesc	tupdesc = jifen_row_type(fcinfo);
+	TierStanding standing;
+	const TierWindow *window = &standing.window;
+	Datum		values[10] = {0};
+	bool		nulls[10] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	tupdesc = BlessTupleDesc(tupdesc);
-
-	SPI_connect();
-	as_of = load_tier(fcinfo);
-	for (int i = 0; i < (int) lengthof(columns); i++)
+	find_standing(fcinfo, &standing, true);
+	values[2] = PointAmountGetDatum(standing.qualifying);
+	values[4] = TimestampTzGetDatum(move_by_window(window, window->as_of, timestamp_mi_interval));
+	values[5] = TimestampTzGetDatum(window->as_of);
+	nulls[0] = nulls[1] = nulls[3] = nulls[9] = standing.code == (Datum) 0;
+	if (standing.code)
 	{
-		if (columns[i] == 0)
-			continue;
-		nulls[i] = jifen_is_null(0, columns[i]);
-		if (!nulls[i])
-			values[i] = datumCopy(jifen_get_datum(0, columns[i]),
-								  TupleDescAttr(tupdesc, i)->attbyval,
-								  TupleDescAttr(tupdesc, i)->attlen);
-	}
-	values[STATUS_WINDOW_END] = TimestampTzGetDatum(as_of);
+		TimestampTz until = held_until(&standing);
 
-	nulls[STATUS_HOLDS_UNTIL] = true;
-	if (!nulls[0])
+		values[0] = standing.code;
+		values[1] = standing.name;
+		values[3] = PointAmountGetDatum(standing.threshold);
+		values[9] = TimestampTzGetDatum(until);
+		nulls[9] = until == JIFEN_NO_TIME;
+	}
+	nulls[6] = nulls[7] = nulls[8] = standing.next_code == (Datum) 0;
+	if (standing.next_code)
 	{
-		Datum		held[] = {jifen_get_datum(0, 9), jifen_get_datum(0, 10),
-		TimestampTzGetDatum(as_of), values[3]};
-
-		jifen_execute(&tier_held_until, held, NULL, true, 0);
-		values[STATUS_HOLDS_UNTIL] = jifen_get_datum(0, 1);
-		nulls[STATUS_HOLDS_UNTIL] = jifen_is_null(0, 1);
+		values[6] = standing.next_code;
+		values[7] = PointAmountGetDatum(standing.next_threshold);
+		values[8] = PointAmountGetDatum(jifen_sub(standing.next_threshold, standing.qualifying));
 	}
-	result = PointerGetDatum(SPI_returntuple(heap_form_tuple(tupdesc, values, nulls), tupdesc));
-	SPI_finish();
-	PG_RETURN_DATUM(result);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(72);
+select plan(84);
 \ir books.psql
 
 do $$
@@ -126,6 +126,64 @@ $$;
 select is(expiring('p', 'cat', now() + interval '2 days'), 3::point_amount, 'as_of is now() by default: what has lapsed no longer will');
 select is(expiring('p', 'cat', now()), 0::point_amount, 'what lapses by now has lapsed');
 select is(expiring('p', 'nobody', '2999-01-01'), 0::point_amount, 'nothing of nothing');
+
+-- ---------- what is seen ----------
+
+create function pg_temp.after_earning(points point_amount) returns text
+language plpgsql as $$
+begin
+    perform earn('p', 'eve', points);
+    return format('%s of which %s lapse', (balance('p', 'eve')).available, expiring('p', 'eve', now() + interval '2 years'));
+end
+$$;
+do $$begin perform open_account('p', 'eve'); end$$;
+select is(pg_temp.after_earning(7), '7 of which 0 lapse', 'what the caller has just earned is there at once');
+select is((select concat_ws(' ', e.seq, b.available) from earn('p', 'eve', 10) e, lateral balance('p', 'eve', clock_timestamp()) b where e.seq is not null),
+    '2 7', 'but not within the very statement that earns');
+select is((balance('p', 'ann', '2024-01-24'))::text, pg_temp.answer('p', 'ann', '2024-01-24'), 'the same row where it is asked for as a value');
+select is((select row(b.available, e.seq)::text from rows from (balance('p', 'ann', '2024-01-24'), account_id('p', 'ann')) b (balance, available, pending, held,
+        lapsed, next_expires_at, next_expiring, debt, held_back, seq), lateral (select b.seq - account_id('p', 'ann') as seq) e), '(110,0)',
+    'and beside another function');
+do $$begin perform create_program('other'); end$$;
+select throws_ok($$select available from balance('other', 'ann')$$, 'JF003', 'unknown member "ann"', 'a member of another program is not one of this');
+select throws_ok($$select account_id('other', 'ann')$$, 'JF003', 'unknown member "ann"', 'nor to account_id()');
+
+-- ---------- who may ask ----------
+
+-- A role that may call the functions and nothing else, with operators of its own before the server's.
+create schema trap;
+create function trap.spring(bigint, bigint) returns boolean language plpgsql as $$begin raise 'sprung as %', current_user; end$$;
+create operator trap.= (leftarg = bigint, rightarg = bigint, function = trap.spring);
+create operator trap.< (leftarg = bigint, rightarg = bigint, function = trap.spring);
+create operator trap.<= (leftarg = bigint, rightarg = bigint, function = trap.spring);
+create role reader_of_balances;
+grant usage on schema jifen, trap to reader_of_balances;
+grant execute on function balance, expiring, tier_for, tier_status to reader_of_balances;
+create function pg_temp.asked(call text) returns text
+language plpgsql set search_path = trap, pg_catalog set role = reader_of_balances as $$
+declare
+    answer text;
+begin
+    execute 'select ' || call into answer;
+    return format('%s %s %s', answer, current_user, current_setting('search_path'));
+end
+$$;
+do $$
+begin
+    perform create_program('moving', expiry => '12 months inactive', auto_open => true);
+    perform create_tier('moving', 'all', null, 0);
+    perform earn('moving', 'm', 20, expiry => '12 months inactive');
+    perform hold('moving', 'm', 5, now() + interval '1 day');
+end
+$$;
+select is(pg_temp.asked(call), answer || ' reader_of_balances trap, pg_catalog', call)
+from (values
+    (1, $$(jifen.balance('p', 'ann', '2024-01-24')).available$$, '110'),
+    (2, $$(jifen.balance('moving', 'm')).available$$, '15'),
+    (3, $$(jifen.balance('moving', 'm', now() + interval '1 day')).available$$, '20'),
+    (4, $$jifen.expiring('moving', 'm', now() + interval '2 years')$$, '15'),
+    (5, $$jifen.tier_for('moving', 'm')$$, 'all'),
+    (6, $$(jifen.tier_status('moving', 'm')).qualifying$$, '20')) v (n, call, answer) order by n;
 
 -- ---------- statement ----------
 

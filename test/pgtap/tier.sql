@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(76);
+select plan(86);
 
 do $$
 begin
@@ -162,6 +162,19 @@ from (select * from held order by n) held;
 select is((tier_status('w' || n, 'm', event_at)).holds_until, until, format('%s in %s from %s: known beforehand', tier_window, time_zone, event_at))
 from (select * from held order by n) held;
 
+-- The window of a program is its own, whichever clock the session goes by.
+create function pg_temp.in_zone(zone text) returns text[]
+language plpgsql as $$
+begin
+    perform set_config('timezone', zone, true);
+    return array(select format('%s at %s', h.n, at) from held h, unnest(array[h.event_at, h.until - interval '1 microsecond', h.until]) at
+        where (tier_for('w' || h.n, 'm', at) is null) <> (at = h.until));
+end
+$$;
+select is(pg_temp.in_zone(zone), array[]::text[], format('to the microsecond for a session in %s', zone))
+from unnest(array['Pacific/Kiritimati', 'America/New_York', 'Pacific/Pago_Pago']) zone;
+set local timezone = 'UTC';
+
 do $$
 begin
     perform earn('w7', 'ebb', 200, event_at => '2023-01-29');
@@ -177,6 +190,44 @@ do $$begin perform earn('w6', 'back', 100, event_at => '2023-02-28 13:00+00'); e
 select is(array(select tier_for('w6', 'back', t) from unnest(array['2023-03-28 12:59', '2023-03-28 13:00', '2023-03-29 10:00', '2023-03-29 14:00',
             '2023-03-31 10:00']::timestamptz[]) t),
     array['silver', null, null, null, null], 'what has left the window does not come back on a longer month''s last days');
+
+-- ---------- more than can be counted ----------
+
+do $$
+begin
+    perform create_program('vast', auto_open => true);
+    perform create_tier('vast', 'all', null, 9223372036854775807);
+    perform earn('vast', 'm', 2, qualifying => 9000000000000000000, event_at => '2023-01-01');
+    perform earn('vast', 'm', 2, qualifying => 9000000000000000000, event_at => '2023-02-01');
+    perform reverse('vast', 'm', 2, event_at => '2023-03-01');
+    perform reverse('vast', 'm', 1, event_at => '2023-03-02');
+end
+$$;
+select is(array(select format('%s %s %s', s.tier, s.qualifying, s.missing)
+        from unnest(array['2023-01-01', '2023-02-01', '2023-03-01', '2023-03-02']::timestamptz[]) at, tier_status('vast', 'm', at) s),
+    array[' 9000000000000000000 223372036854775807', 'all 9223372036854775807 ', ' 9000000000000000000 223372036854775807',
+        ' 0 9223372036854775807'],
+    'as many points as there can be are the most, whatever more there are');
+select is(array[tier_for('vast', 'm', '2023-02-01'), tier_for('vast', 'm', '2024-01-01')], array['all', null],
+    'to tier_for() as well, and what was taken back counts for nothing');
+
+-- ---------- what is seen ----------
+
+create function pg_temp.earned(points point_amount) returns text
+language plpgsql as $$
+begin
+    perform earn('steep', 'seen', points);
+    return tier_for('steep', 'seen');
+end
+$$;
+do $$begin perform open_account('steep', 'seen'); end$$;
+select is(pg_temp.earned(999), null, 'what the caller has just earned');
+select is(pg_temp.earned(1), 'silver', 'counts at once');
+do $$begin perform open_account('steep', 'unseen'); end$$;
+select is((select concat_ws(' ', e.seq, s.tier) from earn('steep', 'unseen', 1000) e, lateral tier_status('steep', 'unseen', clock_timestamp()) s
+        where e.seq is not null), '1', 'but not within the very statement that earns');
+select is((tier_status('p', 'ann', '2023-07-01'))::text, pg_temp.status('p', 'ann', '2023-07-01'), 'the same row where it is asked for as a value');
+select throws_ok($$select tier_for('steep', 'ann')$$, 'JF003', 'unknown member "ann"', 'a member of another program is not one of this');
 
 -- ---------- holds_until, for random histories ----------
 
