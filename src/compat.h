@@ -64,4 +64,13 @@
 	ExecInsertIndexTuples(target, slot, estate, true, false, NULL, NIL)
 #endif
 
+/* 18 can count what a scan does; nobody asks here. */
+#if PG_VERSION_NUM >= 180000
+#define jifen_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, NULL, nkeys, 0)
+#else
+#define jifen_index_beginscan(table, index, snapshot, nkeys) \
+	index_beginscan(table, index, snapshot, nkeys, 0)
+#endif
+
 #endif							/* JIFEN_COMPAT_H */

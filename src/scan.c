@@ -16,6 +16,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "posting.h"
 #include "scan.h"
 
@@ -89,7 +90,7 @@ jifen_next_row(JifenScan *scan)
 {
 	if (scan->scan == NULL)
 	{
-		scan->scan = index_beginscan(scan->table, scan->index, scan->snapshot, scan->nkeys, 0);
+		scan->scan = jifen_index_beginscan(scan->table, scan->index, scan->snapshot, scan->nkeys);
 		index_rescan(scan->scan, scan->keys, scan->nkeys, NULL, 0);
 	}
 	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
