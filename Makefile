@@ -15,6 +15,7 @@
 ##   make bench           everything beside pgbench's own, what a user would write and the floor; writes docs/benchmarks.md and
 ##                        .csv, which takes hours at full size; ROUNDS=3 SECONDS_EACH=10 MEMBERS=1000000 SECTIONS='calls batches' and the like
 ##   make bench-quick     the same in a few minutes, smaller; prints it only
+##   make bench-profile   where the time, the log and the space of a posting go (with perf, of linux-perf); CALL=earn MEMBERS=100000 SECONDS=10
 ##   make bench-year-end  everything of 300,000 members lapses at once, beside plain statements; LOTS=1000000 ROUNDS=3 and the like
 ##   make bench-liability the reports over 10 million entries, beside plain aggregates; MEMBERS=1000000 ENTRIES=10000000 and the like
 ##
@@ -26,7 +27,7 @@
 srcdir := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
 
 # The tasks need neither a server nor PGXS, and PGXS has a check of its own.
-TASKS = help demo shell check soak bench bench-quick bench-year-end bench-liability format format-check
+TASKS = help demo shell check soak bench bench-quick bench-profile bench-year-end bench-liability format format-check
 
 ifneq ($(filter $(TASKS),$(MAKECMDGOALS)),)
 
@@ -61,6 +62,9 @@ bench:
 
 bench-quick:
 	@$(srcdir)/test/bin/cluster test/bench/bench --quick
+
+bench-profile:
+	@$(srcdir)/test/bin/cluster test/bench/profile
 
 bench-year-end:
 	@$(srcdir)/test/bin/cluster test/bench/year_end
