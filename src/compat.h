@@ -45,6 +45,13 @@
 #define ri_CheckConstraintExprs ri_ConstraintExprs
 #endif
 
+/* 18 has checks that are not enforced. */
+#if PG_VERSION_NUM >= 180000
+#define jifen_is_enforced(check) ((check)->ccenforced)
+#else
+#define jifen_is_enforced(check) true
+#endif
+
 /*
  * What ExecInsertIndexTuples() is asked, and what an update says of the indexes,
  * changed in 16: before, all of them or none got a new tuple; since, maybe only

@@ -177,7 +177,6 @@ jifen_load_keys(JifenPosting **postings, int n)
 		jifen_set_key(&scan, 2, BTEqualStrategyNumber,
 					  DirectFunctionCall2Coll(hashtextextended, DEFAULT_COLLATION_OID,
 											  key, Int64GetDatum(0)));
-		jifen_rescan(&scan);
 		while (posting->first == NULL && jifen_next_row(&scan))
 		{
 			if (jifen_compare_texts(key, jifen_row_datum(&scan, Anum_entry_idempotency_key)) != 0)

@@ -6,7 +6,6 @@
 #include "postgres.h"
 
 #include "utils/builtins.h"
-#include "utils/datum.h"
 
 #include "plan.h"
 #include "scan.h"
@@ -30,14 +29,6 @@ jifen_add_key(JifenKeys *keys, int64 account_id, Datum value)
 	}
 	keys->account_ids[keys->n] = account_id;
 	keys->values[keys->n++] = value;
-}
-
-/* A value of variable length, 0 where it is null. */
-static Datum
-copy_value(uint64 row, int column)
-{
-	return jifen_is_null(row, column) ? (Datum) 0 :
-		datumCopy(jifen_get_datum(row, column), false, -1);
 }
 
 /* The policy of a lot, where that needs it. */
@@ -72,9 +63,9 @@ jifen_add_lot_of_row(JifenAccount *account, uint64 row)
 	}
 	lot.has_origin = true;
 	lot.issued_at = jifen_get_time(row, 8);
-	lot.source = copy_value(row, 9);
-	lot.funder = copy_value(row, 10);
-	lot.revenue = copy_value(row, 11);
+	lot.source = jifen_copy_value(jifen_get_datum(row, 9));
+	lot.funder = jifen_copy_value(jifen_get_datum(row, 10));
+	lot.revenue = jifen_copy_value(jifen_get_datum(row, 11));
 	lot.size = jifen_get_int64(row, 12);
 	return jifen_add_lot(account, &lot);
 }
@@ -119,7 +110,6 @@ jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *f
 		account->known_from = DatumGetTimestampTz(from->values[i]);
 		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
 		jifen_set_key(&scan, 2, BTGreaterStrategyNumber, from->values[i]);
-		jifen_rescan(&scan);
 		for (int n = 0; n < FIRST_LOTS && wanted > 0 && jifen_next_row(&scan); n++)
 		{
 			const JifenLot *lot = jifen_add_lot_at_hand(account, &scan);
@@ -156,7 +146,6 @@ find_entry(JifenScan *entries, const JifenAccount *account, int64 seq)
 {
 	jifen_set_key(entries, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
 	jifen_set_key(entries, 2, BTEqualStrategyNumber, Int64GetDatum(seq));
-	jifen_rescan(entries);
 	if (!jifen_next_row(entries))
 		elog(ERROR, "account " INT64_FORMAT " has no entry " INT64_FORMAT, account->account_id, seq);
 }
@@ -229,7 +218,6 @@ jifen_load_credit(JifenAccount *account, JifenCredits *credits, int64 seq)
 	jifen_set_key(row, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
 	jifen_set_key(row, 2, BTEqualStrategyNumber, TimestampTzGetDatum(lot.expires_at));
 	jifen_set_key(row, 3, BTEqualStrategyNumber, Int64GetDatum(seq));
-	jifen_rescan(row);
 	if (jifen_next_row(row))
 	{
 		lot.row = row->slot->tts_tid;
@@ -266,7 +254,6 @@ jifen_load_lapsed(JifenAccount **accounts, int naccounts, TimestampTz as_of)
 	{
 		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(accounts[i]->account_id));
 		jifen_set_key(&scan, 2, BTLessEqualStrategyNumber, TimestampTzGetDatum(as_of));
-		jifen_rescan(&scan);
 		while (jifen_next_row(&scan))
 		{
 			if (jifen_row_datum(&scan, Anum_lot_rule_no) == (Datum) 0)
@@ -330,7 +317,6 @@ jifen_load_holds(JifenAccount **accounts, int naccounts, const JifenKeys *named,
 		JifenAccount *account = holders[a];
 
 		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
-		jifen_rescan(&scan);
 		while (jifen_next_row(&scan))
 		{
 			JifenHold	hold = {0};

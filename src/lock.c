@@ -78,9 +78,6 @@ read_latest_period(JifenProgram *program)
 {
 	Relation	table = table_open(program_table(), AccessShareLock);
 	TupleDesc	descriptor = RelationGetDescr(table);
-	AttrNumber	id = get_attnum(RelationGetRelid(table), "program_id");
-	AttrNumber	booked_from = get_attnum(RelationGetRelid(table), "booked_from");
-	AttrNumber	closed_until = get_attnum(RelationGetRelid(table), "closed_until");
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	TableScanDesc scan = table_beginscan(table, snapshot, 0, NULL);
 	HeapTuple	tuple;
@@ -89,12 +86,12 @@ read_latest_period(JifenProgram *program)
 	{
 		bool		isnull;
 
-		if (DatumGetInt32(heap_getattr(tuple, id, descriptor, &isnull)) != program->program_id)
+		if (DatumGetInt32(heap_getattr(tuple, Anum_program_program_id, descriptor, &isnull)) != program->program_id)
 			continue;
 		program->booked_from =
-			DatumGetTimestampTz(heap_getattr(tuple, booked_from, descriptor, &isnull));
+			DatumGetTimestampTz(heap_getattr(tuple, Anum_program_booked_from, descriptor, &isnull));
 		program->closed_until =
-			DatumGetTimestampTz(heap_getattr(tuple, closed_until, descriptor, &isnull));
+			DatumGetTimestampTz(heap_getattr(tuple, Anum_program_closed_until, descriptor, &isnull));
 		if (isnull)
 			program->closed_until = JIFEN_NO_TIME;
 	}
@@ -404,7 +401,6 @@ jifen_find_members(JifenFinding *finding, const Datum *programs, const Datum *me
 			continue;
 		jifen_set_key(scan, 1, BTEqualStrategyNumber, Int32GetDatum(program->program_id));
 		jifen_set_key(scan, 2, BTEqualStrategyNumber, members[i]);
-		jifen_rescan(scan);
 		exist[i] = jifen_next_row(scan);
 		if (exist[i])
 			finding->found[finding->nfound++] = (Found)
@@ -500,7 +496,6 @@ lock_accounts(const int64 *account_ids, int n, bool skip_locked, int *nlocked)
 	{
 		CHECK_FOR_INTERRUPTS();
 		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account_ids[i]));
-		jifen_rescan(&scan);
 		if (jifen_next_row(&scan))
 			found[nfound++] = (Found)
 		{

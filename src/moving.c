@@ -186,7 +186,6 @@ jifen_load_moving_lots(JifenAccount **accounts, int n)
 	for (int a = 0; a < nmovers; a++)
 	{
 		jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(movers[a]->account_id));
-		jifen_rescan(&scan);
 		while (jifen_next_row(&scan))
 			jifen_add_lot_at_hand(movers[a], &scan);
 		movers[a]->has_moving_lots = true;

@@ -144,8 +144,14 @@ settle_group(JifenBatch *batch, JifenPosting *first)
 		jifen_store(batch->accounts, batch->naccounts);
 	foreach(lc, postings)
 	{
-		save_account(((JifenPosting *) lfirst(lc))->account, &accounts, &copies);
-		save_account(((JifenPosting *) lfirst(lc))->counter, &accounts, &copies);
+		JifenPosting *posting = lfirst(lc);
+
+		/* The other account of a transfer may only now be known. */
+		if (refers_to_batch && posting->kind == JIFEN_REVERSE &&
+			posting->refusal == NULL && posting->first == NULL)
+			(void) jifen_batch_target(batch, posting);
+		save_account(posting->account, &accounts, &copies);
+		save_account(posting->counter, &accounts, &copies);
 	}
 
 	batch->keeps_unstored = !refers_to_batch;

@@ -22,11 +22,15 @@ compare_bytes(const char *a, int length, const char *b, int other_length)
 	return result != 0 ? result : length - other_length;
 }
 
+/* By their bytes; either may be as it is in a table, compressed or out of line. */
 int
 jifen_compare_texts(Datum a, Datum b)
 {
-	return compare_bytes(VARDATA_ANY(DatumGetPointer(a)), VARSIZE_ANY_EXHDR(DatumGetPointer(a)),
-						 VARDATA_ANY(DatumGetPointer(b)), VARSIZE_ANY_EXHDR(DatumGetPointer(b)));
+	const text *first = DatumGetTextPP(a);
+	const text *second = DatumGetTextPP(b);
+
+	return compare_bytes(VARDATA_ANY(first), VARSIZE_ANY_EXHDR(first),
+						 VARDATA_ANY(second), VARSIZE_ANY_EXHDR(second));
 }
 
 /* The same where one is a string. */

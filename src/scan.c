@@ -3,14 +3,15 @@
  *	  Finds rows by an index, without a statement.
  *
  * To start and end a plan for a row or two takes several times as long as to
- * find them.  A posting looks up its program, its account, its key and its lots
- * here; what takes joins or sums is left to statements (plan.c).
+ * find them.  What every posting and every reading looks up is found here; what
+ * takes joins is left to statements (plan.c).
  */
 #include "postgres.h"
 
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "miscadmin.h"
 #include "storage/lockdefs.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -36,32 +37,63 @@ jifen_open_table(const char *name, int natts, LOCKMODE mode)
 }
 
 /*
+ * Opens the index.  One that is being replaced concurrently is found to be not
+ * valid any more; by then its name is that of the new one.
+ */
+static Relation
+open_index(const char *name, Oid schema)
+{
+	for (int attempt = 0;; attempt++)
+	{
+		Oid			index_oid = get_relname_relid(name, schema);
+		Relation	index;
+
+		if (!OidIsValid(index_oid))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("index jifen.%s is missing", name),
+					 errdetail("Postings and balances are found by it."),
+					 errhint("Create it as the extension's script does.")));
+		index = index_open(index_oid, AccessShareLock);
+		if (index->rd_index->indisvalid)
+			return index;
+		index_close(index, NoLock);
+		if (attempt > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("index jifen.%s is not valid", name),
+					 errdetail("Postings and balances are found by it."),
+					 errhint("Run REINDEX INDEX jifen.%s.", name)));
+	}
+}
+
+/*
  * Begins a scan of the table by that index: read-only, with the snapshot of the
- * calling query, else with one taken now, which sees what this transaction has
- * written.  Keys are set next, then rows are asked for.
+ * calling query, else with the transaction's, which under READ COMMITTED is
+ * taken now; it sees what this transaction has written.  Keys are set next, then
+ * rows are asked for.
  */
 void
 jifen_begin_scan(JifenScan *scan, const char *table, int natts, const char *index, bool read_only)
 {
 	memset(scan, 0, sizeof(*scan));
 	scan->table = jifen_open_table(table, natts, read_only ? AccessShareLock : RowShareLock);
-	scan->index = index_open(get_relname_relid(index, RelationGetNamespace(scan->table)), AccessShareLock);
-	if (!scan->index->rd_index->indisvalid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index jifen.%s is not valid", index),
-				 errhint("Run REINDEX INDEX jifen.%s.", index)));
+	scan->index = open_index(index, RelationGetNamespace(scan->table));
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->snapshot = RegisterSnapshot(read_only ? GetActiveSnapshot() : GetTransactionSnapshot());
 }
 
-/* Adds a condition on a column of the index, from 1; a key that is there gets another value. */
+/*
+ * Adds a condition on a column of the index, from 1, or gives the one that is
+ * there another value; rows are found anew.
+ */
 void
 jifen_set_key(JifenScan *scan, int column, StrategyNumber strategy, Datum value)
 {
 	Oid			type = scan->index->rd_opcintype[column - 1];
 	Oid			operator;
 
+	scan->is_under_way = false;
 	for (int i = 0; i < scan->nkeys; i++)
 	{
 		if (scan->keys[i].sk_attno == column && scan->keys[i].sk_strategy == strategy)
@@ -76,30 +108,22 @@ jifen_set_key(JifenScan *scan, int column, StrategyNumber strategy, Datum value)
 						   scan->index->rd_indcollation[column - 1], get_opcode(operator), value);
 }
 
-/* Begins again, with the keys as they are now. */
-void
-jifen_rescan(JifenScan *scan)
-{
-	if (scan->scan)
-		index_rescan(scan->scan, scan->keys, scan->nkeys, NULL, 0);
-}
-
 /* The next row, in the order of the index; false: there is none. */
 bool
 jifen_next_row(JifenScan *scan)
 {
 	if (scan->scan == NULL)
-	{
 		scan->scan = jifen_index_beginscan(scan->table, scan->index, scan->snapshot, scan->nkeys);
+	if (!scan->is_under_way)
 		index_rescan(scan->scan, scan->keys, scan->nkeys, NULL, 0);
-	}
+	scan->is_under_way = true;
 	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
 }
 
 /*
  * Locks the row there, FOR NO KEY UPDATE, waiting for others unless it is to be
- * skipped; it becomes the row at hand, as its latest writer left it.  False: it
- * is gone, or locked.
+ * skipped; it becomes the row at hand, under READ COMMITTED as its latest writer
+ * left it.  False: it is gone, or locked.
  */
 bool
 jifen_lock_row(JifenScan *scan, const ItemPointerData *row, bool skip_locked)
@@ -109,6 +133,9 @@ jifen_lock_row(JifenScan *scan, const ItemPointerData *row, bool skip_locked)
 	bool		is_fixed = IsolationUsesXactSnapshot();
 	TM_Result	result;
 
+	PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
+	/* No page stays pinned while others are waited for. */
+	ExecClearTuple(scan->slot);
 	result = table_tuple_lock(scan->table, &place, scan->snapshot, scan->slot,
 							  GetCurrentCommandId(false), LockTupleNoKeyExclusive,
 							  skip_locked ? LockWaitSkip : LockWaitBlock,
@@ -156,7 +183,10 @@ jifen_row_datum(JifenScan *scan, AttrNumber column)
 int64
 jifen_row_int64(JifenScan *scan, AttrNumber column)
 {
-	return DatumGetInt64(jifen_row_datum(scan, column));
+	bool		is_null;
+	Datum		value = slot_getattr(scan->slot, column, &is_null);
+
+	return is_null ? 0 : DatumGetInt64(value);
 }
 
 TimestampTz
@@ -168,11 +198,22 @@ jifen_row_time(JifenScan *scan, AttrNumber column)
 	return is_null ? JIFEN_NO_TIME : DatumGetTimestampTz(value);
 }
 
-/* A value of variable length, in memory of its own. */
+/* A value of variable length in memory of its own, neither compressed nor out of line; 0 stays 0. */
+Datum
+jifen_copy_value(Datum value)
+{
+	struct varlena *plain;
+
+	if (value == (Datum) 0)
+		return value;
+	plain = PG_DETOAST_DATUM_PACKED(value);
+	return plain == (struct varlena *) DatumGetPointer(value) ? datumCopy(value, false, -1) :
+		PointerGetDatum(plain);
+}
+
+/* The same of a column of the row at hand. */
 Datum
 jifen_row_copy(JifenScan *scan, AttrNumber column)
 {
-	Datum		value = jifen_row_datum(scan, column);
-
-	return value ? datumCopy(value, false, -1) : (Datum) 0;
+	return jifen_copy_value(jifen_row_datum(scan, column));
 }

@@ -22,6 +22,7 @@ typedef struct JifenScan
 	Relation	index;
 	Snapshot	snapshot;
 	IndexScanDesc scan;			/* from the first row on */
+	bool		is_under_way;	/* with the keys as they are */
 	TupleTableSlot *slot;		/* the row at hand */
 	int			nkeys;
 	ScanKeyData keys[JIFEN_MAX_SCAN_KEYS];
@@ -31,7 +32,6 @@ extern Relation jifen_open_table(const char *name, int natts, LOCKMODE mode);
 extern void jifen_begin_scan(JifenScan *scan, const char *table, int natts,
 							 const char *index, bool read_only);
 extern void jifen_set_key(JifenScan *scan, int column, StrategyNumber strategy, Datum value);
-extern void jifen_rescan(JifenScan *scan);
 extern bool jifen_next_row(JifenScan *scan);
 extern bool jifen_lock_row(JifenScan *scan, const ItemPointerData *row, bool skip_locked);
 extern void jifen_end_scan(JifenScan *scan);
@@ -41,5 +41,6 @@ extern int64 jifen_row_int64(JifenScan *scan, AttrNumber column);	/* 0 */
 extern TimestampTz jifen_row_time(JifenScan *scan, AttrNumber column);	/* JIFEN_NO_TIME */
 extern Datum jifen_row_datum(JifenScan *scan, AttrNumber column);	/* 0 */
 extern Datum jifen_row_copy(JifenScan *scan, AttrNumber column);	/* 0 */
+extern Datum jifen_copy_value(Datum value);
 
 #endif							/* JIFEN_SCAN_H */

@@ -3,7 +3,8 @@
  *	  Between tables and memory: lock.c, load.c, moving.c and history.c bring what
  *	  a posting needs, store.c takes what was decided.
  *
- * All functions need an SPI connection; what they return lives in its memory.
+ * What runs a statement needs an SPI connection; what is returned lives in the
+ * memory at hand.
  * Sets of accounts are given in account order.
  */
 #ifndef JIFEN_STORAGE_H

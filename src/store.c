@@ -122,7 +122,7 @@ begin_rows(Rows *rows)
 		return;
 	rows->table = jifen_open_table(rows->table_name, rows->natts, RowExclusiveLock);
 	if (jifen_can_write(rows->table, rows->event))
-		rows->writer = jifen_begin_writing(rows->table, rows->event);
+		rows->writer = jifen_begin_writing(rows->table, rows->event, rows->nkeys);
 	else
 		rows->rows = tuplestore_begin_heap(false, false, work_mem);
 }
@@ -140,7 +140,6 @@ find_place(Rows *rows, const Datum *values, ItemPointer place)
 	}
 	for (int i = 0; i < rows->nkeys; i++)
 		jifen_set_key(rows->finder, i + 1, BTEqualStrategyNumber, values[i]);
-	jifen_rescan(rows->finder);
 	if (!jifen_next_row(rows->finder))
 		elog(ERROR, "a row of \"%s\" is missing", rows->table_name);
 	*place = rows->finder->slot->tts_tid;
@@ -182,7 +181,7 @@ delete_row(Rows *rows, ItemPointer place, Datum *values, bool *nulls)
 	if (rows->writer)
 	{
 		find_place(rows, values, place);
-		jifen_delete(rows->writer, place);
+		jifen_delete(rows->writer, place, values);
 	}
 	else
 		tuplestore_putvalues(rows->rows, RelationGetDescr(rows->table), values, nulls);
@@ -216,7 +215,10 @@ end_rows(Rows *rows)
 	if (rows->n == 0)
 		return;
 	if (rows->finder)
+	{
 		jifen_end_scan(rows->finder);
+		pfree(rows->finder);
+	}
 	if (rows->writer)
 		jifen_end_writing(rows->writer);
 	else

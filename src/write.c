@@ -5,7 +5,8 @@
  *
  * To start and end a plan takes several times as long as to write a row.
  * Constraints and indexes are seen to all the same; a table on which somebody
- * has put triggers, rules or policies for what is written is left to a statement.
+ * has put triggers for what is written, rules, or policies that are forced upon
+ * its owner is left to a statement.
  */
 #include "postgres.h"
 
@@ -13,13 +14,17 @@
 #include "access/htup_details.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
-#include "nodes/nodes.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/datum.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "write.h"
@@ -30,7 +35,8 @@
 /*
  * The checks of a table's constraints, and the predicates and expressions of
  * its indexes, ready to run.  To make them for each writing would take a tenth
- * of an earn's time and more.
+ * of an earn's time and more.  Kept are only those that do not change with
+ * anything but their table, and that keep nothing of the writing that runs them.
  */
 typedef struct Expressions
 {
@@ -53,6 +59,7 @@ static Expressions all_expressions[MAX_EXPRESSIONS];
 struct JifenWriter
 {
 	Relation	table;
+	int			nkeys;			/* columns of the key, which are the first ones */
 	EState	   *estate;
 	ResultRelInfo *target;
 	bool		has_indexes;	/* they are open */
@@ -129,16 +136,79 @@ forget_expressions(Datum unused, Oid table_oid)
 }
 
 static void
+forget_all_expressions(Datum unused, int cache, uint32 hash)
+{
+	forget_expressions(unused, InvalidOid);
+}
+
+/* Whether the function is no compiled code, as the server's own and ours are. */
+static bool
+is_not_compiled(Oid function, void *unused)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			language = InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+		ReleaseSysCache(tuple);
+	}
+	return language != INTERNALlanguageId && language != ClanguageId;
+}
+
+/*
+ * Whether the expression changes with more than its table (a function that is
+ * replaced, a domain that is altered), or keeps a row type of the one who runs
+ * it, as whole rows do.
+ */
+static bool
+is_fleeting(Node *node, void *unused)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, CoerceToDomain) || IsA(node, RowExpr) || IsA(node, ConvertRowtypeExpr) || IsA(node, FieldSelect) ||
+		(IsA(node, Var) && ((Var *) node)->varattno == 0) ||
+		check_functions_in_node(node, is_not_compiled, unused))
+		return true;
+	return expression_tree_walker(node, is_fleeting, unused);
+}
+
+/* Whether none of the table's expressions is. */
+static bool
+are_lasting(Relation table)
+{
+	TupleConstr *constraints = RelationGetDescr(table)->constr;
+	List	   *index_oids = RelationGetIndexList(table);
+	bool		result = true;
+	ListCell   *lc;
+
+	for (int i = 0; constraints && i < constraints->num_check; i++)
+		result = result && !is_fleeting(stringToNode(constraints->check[i].ccbin), NULL);
+	foreach(lc, index_oids)
+	{
+		Relation	index = index_open(lfirst_oid(lc), RowExclusiveLock);
+
+		result = result && !is_fleeting((Node *) RelationGetIndexPredicate(index), NULL) &&
+			!is_fleeting((Node *) RelationGetIndexExpressions(index), NULL);
+		index_close(index, NoLock);
+	}
+	return result;
+}
+
+static void
 make_checks(Expressions *expressions, Relation table, EState *estate)
 {
 	TupleConstr *constraints = RelationGetDescr(table)->constr;
 
 	if (constraints == NULL || constraints->num_check == 0)
 		return;
-	expressions->checks = palloc(constraints->num_check * sizeof(ExprState *));
+	expressions->checks = palloc0(constraints->num_check * sizeof(ExprState *));
 	for (int i = 0; i < constraints->num_check; i++)
-		expressions->checks[i] =
-			ExecPrepareExpr(stringToNode(constraints->check[i].ccbin), estate);
+	{
+		if (jifen_is_enforced(&constraints->check[i]))
+			expressions->checks[i] =
+				ExecPrepareExpr(stringToNode(constraints->check[i].ccbin), estate);
+	}
 }
 
 static void
@@ -172,7 +242,10 @@ make_expressions(Expressions *expressions, Relation table)
 	EState	   *estate = CreateExecutorState();
 
 	if (!is_registered)
+	{
 		CacheRegisterRelcacheCallback(forget_expressions, (Datum) 0);
+		CacheRegisterSyscacheCallback(PROCOID, forget_all_expressions, (Datum) 0);
+	}
 	is_registered = true;
 	if (expressions->context)
 		MemoryContextDelete(expressions->context);
@@ -181,8 +254,11 @@ make_expressions(Expressions *expressions, Relation table)
 	{
 		RelationGetRelid(table), true
 	};
-	make_checks(expressions, table, estate);
-	make_index_expressions(expressions, table, estate);
+	if (are_lasting(table))
+	{
+		make_checks(expressions, table, estate);
+		make_index_expressions(expressions, table, estate);
+	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextSetParent(context, CacheMemoryContext);
 	expressions->context = context;
@@ -218,31 +294,40 @@ static void
 open_indexes(JifenWriter *writer)
 {
 	ResultRelInfo *target = writer->target;
+	MemoryContext caller = MemoryContextSwitchTo(writer->estate->es_query_cxt);
 	Expressions *expressions;
 
-	if (writer->has_indexes)
-		return;
-	writer->has_indexes = true;
-	ExecOpenIndices(target, false);
-	expressions = use_expressions(writer);
-	for (int i = 0; expressions && i < target->ri_NumIndices && i < expressions->nindexes; i++)
+	if (!writer->has_indexes)
 	{
-		if (expressions->index_oids[i] != RelationGetRelid(target->ri_IndexRelationDescs[i]))
-			continue;
-		target->ri_IndexRelationInfo[i]->ii_PredicateState = expressions->predicates[i];
-		target->ri_IndexRelationInfo[i]->ii_ExpressionsState = expressions->columns[i];
+		writer->has_indexes = true;
+		ExecOpenIndices(target, false);
+		expressions = use_expressions(writer);
+		for (int i = 0; expressions && i < target->ri_NumIndices && i < expressions->nindexes; i++)
+		{
+			if (expressions->index_oids[i] != RelationGetRelid(target->ri_IndexRelationDescs[i]))
+				continue;
+			target->ri_IndexRelationInfo[i]->ii_PredicateState = expressions->predicates[i];
+			target->ri_IndexRelationInfo[i]->ii_ExpressionsState = expressions->columns[i];
+		}
 	}
+	MemoryContextSwitchTo(caller);
 }
 
-/* The table must be open for writing until the writing ends. */
+/*
+ * The table must be open for writing until the writing ends.  The first nkeys
+ * columns, all of them passed by value, tell its rows apart.
+ */
 JifenWriter *
-jifen_begin_writing(Relation table, CmdType event)
+jifen_begin_writing(Relation table, CmdType event, int nkeys)
 {
+	EState	   *estate = CreateExecutorState();
+	MemoryContext caller = MemoryContextSwitchTo(estate->es_query_cxt);
 	JifenWriter *writer = palloc0(sizeof(JifenWriter));
 	TupleConstr *constraints = RelationGetDescr(table)->constr;
 
 	writer->table = table;
-	writer->estate = CreateExecutorState();
+	writer->nkeys = nkeys;
+	writer->estate = estate;
 	writer->target = makeNode(ResultRelInfo);
 	InitResultRelInfo(writer->target, table, 0, NULL, 0);
 	CheckCmdReplicaIdentity(table, event);
@@ -253,6 +338,7 @@ jifen_begin_writing(Relation table, CmdType event)
 		if (expressions)
 			writer->target->ri_CheckConstraintExprs = expressions->checks;
 	}
+	MemoryContextSwitchTo(caller);
 	return writer;
 }
 
@@ -270,8 +356,13 @@ static TupleTableSlot *
 get_slot(JifenWriter *writer, int n)
 {
 	if (writer->nslots == n)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(writer->estate->es_query_cxt);
+
 		writer->slots[writer->nslots++] =
 			MakeSingleTupleTableSlot(RelationGetDescr(writer->table), &TTSOpsHeapTuple);
+		MemoryContextSwitchTo(caller);
+	}
 	return writer->slots[n];
 }
 
@@ -306,44 +397,69 @@ jifen_insert(JifenWriter *writer, Datum *values, bool *nulls)
 }
 
 /*
- * Changes the columns of the row there that replaces names.  The caller holds
- * it locked; it is given its new place.
+ * Fetches the row there, which must be that of the key in values.  Whatever
+ * locks it is held.
+ */
+static TupleTableSlot *
+fetch_row(JifenWriter *writer, ItemPointer row, const Datum *values)
+{
+	TupleTableSlot *slot = writer->old;
+
+	if (slot == NULL)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(writer->estate->es_query_cxt);
+
+		slot = writer->old = table_slot_create(writer->table, NULL);
+		MemoryContextSwitchTo(caller);
+	}
+	if (!table_tuple_fetch_row_version(writer->table, row, SnapshotAny, slot))
+		elog(ERROR, "a row of \"%s\" is not where it was", RelationGetRelationName(writer->table));
+	for (int i = 0; i < writer->nkeys; i++)
+	{
+		bool		isnull;
+		Form_pg_attribute column = TupleDescAttr(RelationGetDescr(writer->table), i);
+
+		if (!datumIsEqual(slot_getattr(slot, i + 1, &isnull), values[i],
+						  column->attbyval, column->attlen))
+			elog(ERROR, "another row of \"%s\" is where one was", RelationGetRelationName(writer->table));
+	}
+	return slot;
+}
+
+/*
+ * Changes the columns of the row there that replaces names.  Nobody else may
+ * write it meanwhile.  It is given its new place.
  */
 void
 jifen_update(JifenWriter *writer, ItemPointer row, Datum *values, bool *nulls, bool *replaces)
 {
 	TupleTableSlot *slot = get_slot(writer, 0);
-	HeapTuple	old;
+	TupleTableSlot *old_slot = fetch_row(writer, row, values);
 	bool		is_copy;
+	HeapTuple	old = ExecFetchSlotHeapTuple(old_slot, false, &is_copy);
 	JifenIndexUpdate indexes;
 
-	if (writer->old == NULL)
-		writer->old = table_slot_create(writer->table, NULL);
-	if (!table_tuple_fetch_row_version(writer->table, row, SnapshotAny, writer->old))
-		elog(ERROR, "row of \"%s\" to be updated is not there", RelationGetRelationName(writer->table));
-	old = ExecFetchSlotHeapTuple(writer->old, false, &is_copy);
 	fill_slot(writer, slot, heap_modify_tuple(old, RelationGetDescr(writer->table), values, nulls, replaces));
 	if (is_copy)
 		heap_freetuple(old);
-	ExecClearTuple(writer->old);
+	ExecClearTuple(old_slot);
 	simple_table_tuple_update(writer->table, row, slot, SnapshotAny, &indexes);
 	if (indexes)
 	{
 		open_indexes(writer);
 		list_free(jifen_update_index_tuples(writer->target, slot, writer->estate, indexes));
-		ResetPerTupleExprContext(writer->estate);
 	}
+	ResetPerTupleExprContext(writer->estate);
 	*row = slot->tts_tid;
 	ExecClearTuple(slot);
 }
 
-/* Removes the row there, which the caller holds locked. */
+/* Removes the row there, which must be that of the key in values; as above. */
 void
-jifen_delete(JifenWriter *writer, const ItemPointerData *row)
+jifen_delete(JifenWriter *writer, ItemPointer row, const Datum *values)
 {
-	ItemPointerData place = *row;
-
-	simple_table_tuple_delete(writer->table, &place, SnapshotAny);
+	ExecClearTuple(fetch_row(writer, row, values));
+	simple_table_tuple_delete(writer->table, row, SnapshotAny);
 }
 
 /* The next command sees what was written. */

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(114);
+select plan(116);
 \ir books.psql
 \ir clocks.psql
 
@@ -375,6 +375,13 @@ select is(array(select concat_ws(' ', a.member, e.seq, e.kind, e.amount, pg_temp
     'an extension keeps its funder and its share of the revenue, of a lot that is itself one too');
 
 select is(pg_temp.breaches() || pg_temp.unsound(), array[]::text[], 'and all of it adds up');
+
+-- A source that the server compresses, because the details cannot be made smaller.
+select earn('wide', 'm', 10, source => repeat('s', 200),
+    details => (select jsonb_build_object('a', string_agg(md5(n::text), '' order by n)) from generate_series(1, 58) n))
+from create_program('wide', expiry => '12 months', auto_open => true) \g /dev/null
+select cmp_ok((select pg_column_size(e.source) from entry e where e.account_id = account_id('wide', 'm')), '<', 200, 'a source may be stored in fewer bytes');
+select is((select lots from extend_expiry('wide', 'why', by => '1 month', sources => array[repeat('s', 200)])), 1::bigint, 'and is recognised all the same');
 
 select * from finish();
 rollback;

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(364);
+select plan(367);
 \ir books.psql
 
 -- A checksum of every table of the ledger.
@@ -305,6 +305,18 @@ select is((select array_agg(seq order by n) from (select n, (earn('p', 'jo', 5, 
 select is((balance('p', 'jo')).balance, 15::point_amount, 'three credits in all');
 
 select is(pg_temp.breaches(), array[]::text[], 'and all of it reconciles');
+
+-- ---------- rows that are compressed ----------
+
+select create_program('wide', auto_open => true) \g /dev/null
+-- Details that cannot be made smaller: it is the key that the server compresses.
+create temp table wide as
+select jsonb_build_object('a', string_agg(md5(n::text), '' order by n)) as details from generate_series(1, 58) n;
+select is((select seq from earn('wide', 'm', 10, idempotency_key => repeat('k', 200), details => (select details from wide))), 1::bigint,
+    'an entry may be larger than a row');
+select cmp_ok((select pg_column_size(e.idempotency_key) from entry e where e.account_id = account_id('wide', 'm')), '<', 200, 'its key is stored in fewer bytes');
+select is((select seq from earn('wide', 'm', 10, idempotency_key => repeat('k', 200), details => (select details from wide))), 1::bigint,
+    'and recognised all the same');
 
 select * from finish();
 rollback;

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(99);
+select plan(103);
 \ir books.psql
 
 -- The rows of a call: ordinal: seq = balance, or SQLSTATE message.
@@ -422,6 +422,35 @@ select is(pg_temp.lots('batches', m), pg_temp.lots('singles', m), format('%s: th
 select cmp_ok((select count(distinct e.kind)::int from entry e join account a using (account_id) join program p using (program_id) where p.code = 'batches'), '>=', 13,
     'a history of almost every kind of entry');
 select cmp_ok((select count(*)::int from outcome where program = 'batches' and outcome !~ '(JF|22|55)\d\d\d '), '>', 250, 'most of which were posted');
+
+-- ---------- a group that undoes what its batch has transferred ----------
+
+do $$
+begin
+    perform create_program('undo', auto_open => true);
+    perform earn('undo', m, p) from (values ('a', 100), ('b', 1), ('c', 100), ('d', 1)) v (m, p);
+end
+$$;
+select is(pg_temp.rows(array[
+        posting('undo', 'a', 'transfer', 50, to_member => 'b'),
+        posting('undo', 'a', 'reverse', seq => 2, "group" => 'g'),
+        posting('undo', 'a', 'redeem', 100000, "group" => 'g')]),
+    array['1: 2 = 50', '2: JF001 another posting of group "g" was refused', '3: JF001 insufficient points'],
+    'a group may undo a transfer of its batch, and be refused');
+select is(array(select m || ': ' || b.balance from unnest(array['a', 'b']) m, balance('undo', m) b), array['a: 50', 'b: 51'],
+    'then neither side has changed');
+select is(pg_temp.rows(array[
+        posting('undo', 'c', 'transfer', 50, to_member => 'd'),
+        posting('undo', 'c', 'reverse', 10, seq => 2, "group" => 'g', idempotency_key => 'once'),
+        posting('undo', 'd', 'earn', 5, "group" => 'g'),
+        posting('undo', 'c', 'reverse', 10, seq => 2, "group" => 'g', idempotency_key => 'once'),
+        posting('undo', 'c', 'redeem', 100000, "group" => 'g'),
+        posting('undo', 'd', 'earn', 7)]),
+    array['1: 2 = 50', '2: JF001 another posting of group "g" was refused', '3: JF001 another posting of group "g" was refused',
+        '4: JF001 another posting of group "g" was refused', '5: JF001 insufficient points', '6: 3 = 58'],
+    'what comes after the group goes on from where it began');
+select is(array(select m || ': ' || b.balance from unnest(array['c', 'd']) m, balance('undo', m) b), array['c: 50', 'd: 58'],
+    'whatever the group had stored in between');
 
 select is(pg_temp.breaches(), array[]::text[], 'and all of it reconciles');
 

@@ -3,7 +3,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(31);
+select plan(35);
 \ir books.psql
 
 do $$
@@ -153,6 +153,18 @@ select is((select a.balance from account a where a.account_id = account_id('p', 
 alter table account drop constraint not_rich;
 select lives_ok($$select earn('p', 'checked', 1000000)$$, 'and may change once the constraint is gone');
 
+create function public.is_fine(points bigint) returns boolean language sql immutable as 'select points > 0';
+alter table lot add constraint is_fine check (public.is_fine(remaining::bigint)) not valid;
+select lives_ok($$select earn('p', 'checked', 1)$$, 'a constraint may call a function');
+create or replace function public.is_fine(points bigint) returns boolean language sql immutable as 'select points > 1';
+select throws_ok($$select earn('p', 'checked', 1)$$, '23514', null, 'which holds as it is by now');
+alter table lot drop constraint is_fine;
+
+create function public.is_whole(l lot) returns boolean language plpgsql immutable as 'begin return l.account_id > 0; end';
+alter table lot add constraint is_whole check (public.is_whole(lot.*)) not valid;
+select is((select count(earn('p', 'checked', n)) from generate_series(1, 20) n), 20::bigint, 'a constraint may be of whole rows, however often it is checked');
+alter table lot drop constraint is_whole;
+
 -- ---------- indexes ----------
 
 create index account_by_balance on account (balance);
@@ -199,6 +211,10 @@ select throws_ok($$select earn('p', 'plain', 1, idempotency_key => 'x')$$, '5500
     'an index that a posting needs has to be valid');
 update pg_index set indisvalid = true where indexrelid = 'jifen.entry_key'::regclass;
 select lives_ok($$select earn('p', 'plain', 1, idempotency_key => 'x')$$, 'then it posts');
+
+alter index entry_key rename to a_key;
+select throws_ok($$select earn('p', 'plain', 1, idempotency_key => 'y')$$, '55000', 'index jifen.entry_key is missing', 'and has to be there');
+alter index a_key rename to entry_key;
 
 select is(pg_temp.breaches(), array[]::text[], 'and all of it reconciles');
 
