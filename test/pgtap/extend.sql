@@ -381,7 +381,7 @@ select earn('wide', 'm', 10, source => repeat('s', 200),
     details => (select jsonb_build_object('a', string_agg(md5(n::text), '' order by n)) from generate_series(1, 58) n))
 from create_program('wide', expiry => '12 months', auto_open => true) \g /dev/null
 select cmp_ok((select pg_column_size(e.source) from entry e where e.account_id = account_id('wide', 'm')), '<', 200, 'a source may be stored in fewer bytes');
-select is((select lots from extend_expiry('wide', 'why', by => '1 month', sources => array[repeat('s', 200)])), 1::bigint, 'and is recognised all the same');
+select is((select lots from extend_expiry('wide', 'why', by_interval => '1 month', sources => array[repeat('s', 200)])), 1::bigint, 'and is recognised all the same');
 
 select * from finish();
 rollback;
