@@ -59,7 +59,7 @@ static Expressions all_expressions[MAX_EXPRESSIONS];
 struct JifenWriter
 {
 	Relation	table;
-	int			nkeys;			/* columns of the key, which are the first ones */
+	int			nkeys;			/* columns of its key, the first ones */
 	EState	   *estate;
 	ResultRelInfo *target;
 	bool		has_indexes;	/* they are open */
