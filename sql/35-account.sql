@@ -3,7 +3,7 @@
 create sequence account_id_seq;
 comment on sequence account_id_seq is 'Numbers of accounts';
 
--- A check of the table would be made ready anew for each update of an account.
+-- Of accounts, and of each change in their story.
 create domain account_status as text collate "C"
     constraint account_status_known check (value in ('open', 'frozen', 'closed'));
 comment on domain account_status is 'Whether an account takes postings: open, frozen (not until it is unfrozen) or closed (for good)';

@@ -198,19 +198,6 @@ load_account(Datum program, Datum member)
 	return account;
 }
 
-/* Loads the lots that are open. */
-static void
-load_open_lots(JifenAccount *account)
-{
-	JifenScan	scan;
-
-	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_pkey", true);
-	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
-	while (jifen_next_row(&scan))
-		jifen_add_lot_at_hand(account, &scan);
-	jifen_end_scan(&scan);
-}
-
 static bool
 has_moving_lot(const JifenAccount *account)
 {
@@ -247,7 +234,7 @@ load_parts(JifenAccount *account, bool is_past, const JifenKnowledge *known, Tim
 	}
 	else
 	{
-		load_open_lots(account);
+		jifen_add_open_lots(account, true);
 		if (account->held != 0)
 			load_due_holds(account, due_by);
 		if (account->nholds > 0 || has_moving_lot(account))

@@ -123,18 +123,25 @@ jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *f
 	jifen_end_scan(&scan);
 }
 
+/* Adds the lots that are open, seen as by jifen_begin_scan(). */
 void
-jifen_load_all_lots(JifenAccount *account)
+jifen_add_open_lots(JifenAccount *account, bool read_only)
 {
 	JifenScan	scan;
 
-	if (account->has_all_lots)
-		return;
-	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_pkey", false);
+	jifen_begin_scan(&scan, "lot", Natts_lot, "lot_pkey", read_only);
 	jifen_set_key(&scan, 1, BTEqualStrategyNumber, Int64GetDatum(account->account_id));
 	while (jifen_next_row(&scan))
 		jifen_add_lot_at_hand(account, &scan);
 	jifen_end_scan(&scan);
+}
+
+void
+jifen_load_all_lots(JifenAccount *account)
+{
+	if (account->has_all_lots)
+		return;
+	jifen_add_open_lots(account, false);
 	account->has_all_lots = true;
 	account->has_moving_lots = true;
 	jifen_wind_loaded(&account, 1, &jifen_everything);

@@ -309,14 +309,6 @@ jifen_load_program(Datum program)
 	return found;
 }
 
-/* Says which of the two is not known: JF002 or JF003. */
-void
-jifen_report_unknown(Datum program, Datum member)
-{
-	jifen_raise(jifen_refuse_unknown_member(jifen_load_program(program), member));
-	pg_unreachable();
-}
-
 Datum
 jifen_text_array(const Datum *values, int n)
 {
@@ -449,7 +441,7 @@ jifen_lock_account(Datum program, Datum member)
 	accounts = jifen_lock_found(finding, &n);
 	jifen_end_finding(finding);
 	if (n == 0)
-		jifen_report_unknown(program, member);
+		jifen_raise(jifen_refuse_unknown_member(jifen_load_program(program), member));
 	return accounts[0];
 }
 

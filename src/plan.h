@@ -10,7 +10,7 @@
 #include "executor/spi.h"
 #include "utils/timestamp.h"
 
-#define JIFEN_MAX_PARAMETERS 17
+#define JIFEN_MAX_PARAMETERS 8
 #define JIFEN_MAX_COLUMNS 64
 
 /* A statement and, from its first use on, its saved plan. */

@@ -71,7 +71,6 @@ extern JifenAccount **jifen_lock_free_accounts(const int64 *account_ids, int n, 
 extern JifenAccount **jifen_lock_accounts(const int64 *account_ids, int n, int *nlocked);
 extern int	jifen_open_accounts(const int32 *program_ids, const Datum *members, int n,
 								TimestampTz opened_at, int64 *opened);
-pg_noreturn extern void jifen_report_unknown(Datum program, Datum member);
 extern Datum jifen_text_array(const Datum *values, int n);
 extern Datum jifen_int8_array(const int64 *values, int n);
 extern Datum jifen_account_id_array(JifenAccount **accounts, int n);
@@ -85,6 +84,7 @@ extern void jifen_begin_credits(JifenCredits *credits);
 extern JifenLot *jifen_load_credit(JifenAccount *account, JifenCredits *credits, int64 seq);
 extern void jifen_end_credits(JifenCredits *credits);
 extern void jifen_load_first_lots(JifenAccount **accounts, int naccounts, const JifenKeys *from);
+extern void jifen_add_open_lots(JifenAccount *account, bool read_only);
 extern void jifen_load_all_lots(JifenAccount *account);
 extern void jifen_load_origins(JifenAccount *account);
 extern void jifen_load_lapsed(JifenAccount **accounts, int naccounts, TimestampTz as_of);
