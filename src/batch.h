@@ -39,7 +39,6 @@ typedef struct JifenBatch
 } JifenBatch;
 
 /* prepare.c */
-extern int	jifen_compare_texts(Datum a, Datum b);
 extern JifenMember *jifen_find_member(const JifenBatch *batch, Datum program, Datum member);
 extern void jifen_prepare(JifenBatch *batch);
 

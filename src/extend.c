@@ -19,7 +19,6 @@
 #include "utils/timestamp.h"
 
 #include "argument.h"
-#include "batch.h"
 #include "calendar.h"
 #include "plan.h"
 #include "storage.h"

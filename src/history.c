@@ -16,7 +16,6 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
-#include "batch.h"
 #include "plan.h"
 #include "scan.h"
 #include "storage.h"

@@ -23,7 +23,6 @@
 #include "utils/snapmgr.h"
 
 #include "argument.h"
-#include "batch.h"
 #include "chain.h"
 #include "errcodes.h"
 #include "plan.h"
@@ -366,7 +365,7 @@ find_known_program(JifenFinding *finding, Datum code)
 	foreach(lc, finding->programs)
 	{
 		program = lfirst(lc);
-		if (jifen_compare_texts(CStringGetTextDatum(program->code), code) == 0)
+		if (jifen_compare_string(program->code, code) == 0)
 			return program;
 	}
 	program = find_program_to_post("program_code_key", code);

@@ -14,33 +14,6 @@
 #include "batch.h"
 #include "storage.h"
 
-static int
-compare_bytes(const char *a, int length, const char *b, int other_length)
-{
-	int			result = memcmp(a, b, Min(length, other_length));
-
-	return result != 0 ? result : length - other_length;
-}
-
-/* By their bytes; either may be as it is in a table, compressed or out of line. */
-int
-jifen_compare_texts(Datum a, Datum b)
-{
-	const text *first = DatumGetTextPP(a);
-	const text *second = DatumGetTextPP(b);
-
-	return compare_bytes(VARDATA_ANY(first), VARSIZE_ANY_EXHDR(first),
-						 VARDATA_ANY(second), VARSIZE_ANY_EXHDR(second));
-}
-
-/* The same where one is a string. */
-static int
-compare_string(const char *a, Datum b)
-{
-	return compare_bytes(a, strlen(a), VARDATA_ANY(DatumGetPointer(b)),
-						 VARSIZE_ANY_EXHDR(DatumGetPointer(b)));
-}
-
 /* By member and program. */
 static int
 compare_pairs(Datum member, Datum program, Datum other_member, Datum other_program)
@@ -179,9 +152,9 @@ compare_account_with_member(const void *key, const void *element)
 {
 	const JifenAccount *account = key;
 	const JifenMember *member = element;
-	int			result = compare_string(account->member, member->member);
+	int			result = jifen_compare_string(account->member, member->member);
 
-	return result != 0 ? result : compare_string(account->program->code, member->program);
+	return result != 0 ? result : jifen_compare_string(account->program->code, member->program);
 }
 
 /* Finds the accounts of those of the listed members who have none yet, as far as is known. */

@@ -340,12 +340,7 @@ check_whole(const JifenPosting *posting)
 									 timestamptz_to_str(posting->expires_at),
 									 jifen_expiry_policy_out(posting->expiry)),
 							psprintf("Give the one or the other."));
-	if (posting->to_member &&
-		VARSIZE_ANY_EXHDR(DatumGetPointer(posting->member)) ==
-		VARSIZE_ANY_EXHDR(DatumGetPointer(posting->to_member)) &&
-		memcmp(VARDATA_ANY(DatumGetPointer(posting->member)),
-			   VARDATA_ANY(DatumGetPointer(posting->to_member)),
-			   VARSIZE_ANY_EXHDR(DatumGetPointer(posting->member))) == 0)
+	if (posting->to_member && jifen_compare_texts(posting->member, posting->to_member) == 0)
 		return jifen_refuse(ERRCODE_INVALID_PARAMETER_VALUE,
 							psprintf("transfer to oneself"),
 							psprintf("Both members are \"%s\".", TextDatumGetCString(posting->member)),
@@ -492,13 +487,9 @@ jifen_posting_of_row(HeapTupleHeader row, JifenPosting *posting)
 static bool
 same_text(Datum asked, Datum stored, bool isnull)
 {
-	text	   *packed;
-
 	if (asked == (Datum) 0 || isnull)
 		return asked == (Datum) 0 && isnull;
-	packed = DatumGetTextPP(stored);
-	return VARSIZE_ANY_EXHDR(DatumGetPointer(asked)) == VARSIZE_ANY_EXHDR(packed) &&
-		memcmp(VARDATA_ANY(DatumGetPointer(asked)), VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed)) == 0;
+	return jifen_compare_texts(asked, stored) == 0;
 }
 
 /* The first field in which the request differs from the one of that entry, or NULL. */

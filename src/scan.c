@@ -1,6 +1,7 @@
 /*
  * scan.c
- *	  Finds rows by an index, without a statement.
+ *	  Finds rows by an index, locks them and reads their columns, without a
+ *	  statement.
  *
  * To start and end a plan for a row or two takes several times as long as to
  * find them.  What every posting and every reading looks up is found here; what
@@ -216,4 +217,32 @@ Datum
 jifen_row_copy(JifenScan *scan, AttrNumber column)
 {
 	return jifen_copy_value(jifen_row_datum(scan, column));
+}
+
+static int
+compare_bytes(const char *a, int length, const char *b, int other_length)
+{
+	int			result = memcmp(a, b, Min(length, other_length));
+
+	return result != 0 ? result : length - other_length;
+}
+
+/* Texts by their bytes. */
+int
+jifen_compare_texts(Datum a, Datum b)
+{
+	const text *first = DatumGetTextPP(a);
+	const text *second = DatumGetTextPP(b);
+
+	return compare_bytes(VARDATA_ANY(first), VARSIZE_ANY_EXHDR(first),
+						 VARDATA_ANY(second), VARSIZE_ANY_EXHDR(second));
+}
+
+/* A string and a text, the same. */
+int
+jifen_compare_string(const char *a, Datum b)
+{
+	const text *second = DatumGetTextPP(b);
+
+	return compare_bytes(a, strlen(a), VARDATA_ANY(second), VARSIZE_ANY_EXHDR(second));
 }

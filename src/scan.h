@@ -1,6 +1,7 @@
 /*
  * scan.h
- *	  Finds rows by an index, without a statement.
+ *	  Finds rows by an index, locks them and reads their columns, without a
+ *	  statement.
  */
 #ifndef JIFEN_SCAN_H
 #define JIFEN_SCAN_H
@@ -41,6 +42,10 @@ extern int64 jifen_row_int64(JifenScan *scan, AttrNumber column);	/* 0 */
 extern TimestampTz jifen_row_time(JifenScan *scan, AttrNumber column);	/* JIFEN_NO_TIME */
 extern Datum jifen_row_datum(JifenScan *scan, AttrNumber column);	/* 0 */
 extern Datum jifen_row_copy(JifenScan *scan, AttrNumber column);	/* 0 */
+
+/* Values as they are in a table, maybe compressed or out of line. */
 extern Datum jifen_copy_value(Datum value);
+extern int	jifen_compare_texts(Datum a, Datum b);
+extern int	jifen_compare_string(const char *a, Datum b);
 
 #endif							/* JIFEN_SCAN_H */
