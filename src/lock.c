@@ -249,7 +249,7 @@ lock_found(JifenScan *scan, Found *found, int nfound, List *programs, bool skip_
 		int32		program_id;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!jifen_lock_row(scan, &found[i].row, skip_locked))
+		if (!jifen_lock_row(scan, &found[i].row, found[i].account_id, skip_locked))
 			continue;
 		if (found[i].member &&
 			jifen_compare_texts(found[i].member, jifen_row_datum(scan, Anum_account_member)) != 0)

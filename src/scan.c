@@ -13,7 +13,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
-#include "storage/lockdefs.h"
+#include "storage/lock.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -121,26 +121,55 @@ jifen_next_row(JifenScan *scan)
 	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
 }
 
-/*
- * Locks the row there, FOR NO KEY UPDATE, waiting for others unless it is to be
- * skipped; it becomes the row at hand, under READ COMMITTED as its latest writer
- * left it.  False: it is gone, or locked.
- */
-bool
-jifen_lock_row(JifenScan *scan, const ItemPointerData *row, bool skip_locked)
+/* Tries to lock the row there, or waits for who holds it. */
+static TM_Result
+lock_row(JifenScan *scan, const ItemPointerData *row, LockWaitPolicy policy)
 {
 	TM_FailureData failure;
 	ItemPointerData place = *row;
-	bool		is_fixed = IsolationUsesXactSnapshot();
+
+	/* No page stays pinned while others are waited for. */
+	ExecClearTuple(scan->slot);
+	return table_tuple_lock(scan->table, &place, scan->snapshot, scan->slot,
+							GetCurrentCommandId(false), LockTupleNoKeyExclusive, policy,
+							IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
+							&failure);
+}
+
+/*
+ * Waits for who holds the row, and nobody but the first in the queue of that
+ * number does so.  Without a queue all wait for the same writer, wake up at once
+ * and have to wait for the first one's version of the row anew.
+ */
+static TM_Result
+lock_row_in_turn(JifenScan *scan, const ItemPointerData *row, int64 queue)
+{
+	LOCKTAG		tag;
+	TM_Result	result;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationGetRelid(scan->table), (Oid) queue,
+					   (uint16) (queue >> 32));
+	LockAcquire(&tag, ExclusiveLock, false, false);
+	result = lock_row(scan, row, LockWaitBlock);
+	LockRelease(&tag, ExclusiveLock, false);
+	return result;
+}
+
+/*
+ * Locks the row there, whose number it has in the table, FOR NO KEY UPDATE,
+ * waiting for others unless it is to be skipped; it becomes the row at hand,
+ * under READ COMMITTED as its latest writer left it.  False: it is gone, or
+ * locked.
+ */
+bool
+jifen_lock_row(JifenScan *scan, const ItemPointerData *row, int64 number, bool skip_locked)
+{
 	TM_Result	result;
 
 	PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
-	/* No page stays pinned while others are waited for. */
-	ExecClearTuple(scan->slot);
-	result = table_tuple_lock(scan->table, &place, scan->snapshot, scan->slot,
-							  GetCurrentCommandId(false), LockTupleNoKeyExclusive,
-							  skip_locked ? LockWaitSkip : LockWaitBlock,
-							  is_fixed ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	result = lock_row(scan, row, LockWaitSkip);
+	if (result == TM_WouldBlock && !skip_locked)
+		result = lock_row_in_turn(scan, row, number);
 	switch (result)
 	{
 		case TM_Ok:
@@ -149,7 +178,7 @@ jifen_lock_row(JifenScan *scan, const ItemPointerData *row, bool skip_locked)
 			return false;
 		case TM_Updated:
 		case TM_Deleted:
-			if (is_fixed)
+			if (IsolationUsesXactSnapshot())
 				ereport(ERROR,
 						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						 errmsg("could not serialize access due to concurrent %s",

@@ -34,7 +34,8 @@ extern void jifen_begin_scan(JifenScan *scan, const char *table, int natts,
 							 const char *index, bool read_only);
 extern void jifen_set_key(JifenScan *scan, int column, StrategyNumber strategy, Datum value);
 extern bool jifen_next_row(JifenScan *scan);
-extern bool jifen_lock_row(JifenScan *scan, const ItemPointerData *row, bool skip_locked);
+extern bool jifen_lock_row(JifenScan *scan, const ItemPointerData *row, int64 number,
+						   bool skip_locked);
 extern void jifen_end_scan(JifenScan *scan);
 
 /* A column of the row at hand; what NULL is read as. */
