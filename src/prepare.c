@@ -340,7 +340,7 @@ foresee_event_at(const JifenBatch *batch, const JifenPosting *posting)
 
 	if (posting->event_at != JIFEN_NO_TIME)
 		return posting->event_at;
-	at = Max(batch->now, posting->account->foreseen);
+	at = Max(Max(batch->now, posting->account->foreseen), posting->account->program->closed_until);
 	return posting->counter ? Max(at, posting->counter->foreseen) : at;
 }
 
@@ -480,6 +480,24 @@ load_accounts(JifenBatch *batch)
 	load_moving_lots(batch, &lots);
 }
 
+/* The accounts that were opened are among those that were found, unless a trigger renames them. */
+static void
+mark_opened(JifenBatch *batch)
+{
+	for (int i = 0; i < batch->nopened; i++)
+	{
+		JifenAccount *account = jifen_account_of_id(batch->accounts, batch->naccounts, batch->opened[i]);
+
+		if (account == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
+					 errmsg("the member of an account that was opened is not found by its name"),
+					 errdetail("A trigger of jifen.account gave it another one."),
+					 errhint("Give members' names to postings as they are to be stored.")));
+		account->is_opened = true;
+	}
+}
+
 /* Locks the accounts of the batch, gives each posting its own, and loads. */
 void
 jifen_prepare(JifenBatch *batch)
@@ -510,8 +528,7 @@ jifen_prepare(JifenBatch *batch)
 	if (batch->naccounts == 0)
 		lock_accounts(batch, finding);
 	jifen_end_finding(finding);
-	for (int i = 0; i < batch->nopened; i++)
-		jifen_account_of_id(batch->accounts, batch->naccounts, batch->opened[i])->is_opened = true;
+	mark_opened(batch);
 	refuse_vanished(batch);
 	assign_accounts(batch, sides, nsides);
 	pfree(sides);

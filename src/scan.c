@@ -73,12 +73,18 @@ open_index(const char *name, Oid schema)
  * calling query, else with the transaction's, which under READ COMMITTED is
  * taken now; it sees what this transaction has written.  Keys are set next, then
  * rows are asked for.
+ *
+ * A scan that is not read-only takes the lock of writing at once: with a weaker
+ * one, whoever rebuilds an index while a posting waits for an account would wait
+ * for the posting, and the posting, once it writes, for them.
  */
 void
 jifen_begin_scan(JifenScan *scan, const char *table, int natts, const char *index, bool read_only)
 {
 	memset(scan, 0, sizeof(*scan));
-	scan->table = jifen_open_table(table, natts, read_only ? AccessShareLock : RowShareLock);
+	if (!read_only)
+		PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
+	scan->table = jifen_open_table(table, natts, read_only ? AccessShareLock : RowExclusiveLock);
 	scan->index = open_index(index, RelationGetNamespace(scan->table));
 	scan->slot = table_slot_create(scan->table, NULL);
 	scan->snapshot = RegisterSnapshot(read_only ? GetActiveSnapshot() : GetTransactionSnapshot());
@@ -121,6 +127,15 @@ jifen_next_row(JifenScan *scan)
 	return index_getnext_slot(scan->scan, ForwardScanDirection, scan->slot);
 }
 
+/* No page stays pinned while others are waited for. */
+static void
+forget_row(JifenScan *scan)
+{
+	ExecClearTuple(scan->slot);
+	if (scan->scan)
+		table_index_fetch_reset(scan->scan->xs_heapfetch);
+}
+
 /* Tries to lock the row there, or waits for who holds it. */
 static TM_Result
 lock_row(JifenScan *scan, const ItemPointerData *row, LockWaitPolicy policy)
@@ -128,8 +143,7 @@ lock_row(JifenScan *scan, const ItemPointerData *row, LockWaitPolicy policy)
 	TM_FailureData failure;
 	ItemPointerData place = *row;
 
-	/* No page stays pinned while others are waited for. */
-	ExecClearTuple(scan->slot);
+	forget_row(scan);
 	return table_tuple_lock(scan->table, &place, scan->snapshot, scan->slot,
 							GetCurrentCommandId(false), LockTupleNoKeyExclusive, policy,
 							IsolationUsesXactSnapshot() ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
@@ -149,6 +163,7 @@ lock_row_in_turn(JifenScan *scan, const ItemPointerData *row, int64 queue)
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationGetRelid(scan->table), (Oid) queue,
 					   (uint16) (queue >> 32));
+	forget_row(scan);
 	LockAcquire(&tag, ExclusiveLock, false, false);
 	result = lock_row(scan, row, LockWaitBlock);
 	LockRelease(&tag, ExclusiveLock, false);
@@ -166,7 +181,6 @@ jifen_lock_row(JifenScan *scan, const ItemPointerData *row, int64 number, bool s
 {
 	TM_Result	result;
 
-	PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
 	result = lock_row(scan, row, LockWaitSkip);
 	if (result == TM_WouldBlock && !skip_locked)
 		result = lock_row_in_turn(scan, row, number);

@@ -551,10 +551,11 @@ jifen_store(JifenAccount **accounts, int naccounts)
 	}
 	jifen_end_hashing(hashing);
 	end_table(&of_accounts);
-	end_table(&of_entries);
-	end_table(&of_allocations);
 	end_table(&of_lots);
 	end_table(&of_holds);
 	end_table(&of_debts);
+	end_table(&of_allocations);
+	/* Last, so that a trigger of entry finds all that belongs to it. */
+	end_table(&of_entries);
 	CommandCounterIncrement();
 }

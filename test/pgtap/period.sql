@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(95);
+select plan(98);
 \ir books.psql
 
 -- Entries with the number of the closing after which they were posted, and when the reports count them.
@@ -93,6 +93,20 @@ update program set closed_until = now() + interval '1 minute' where code = 'p';
 select is((earn('p', 'ann', 1)).event_at, now() + interval '1 minute', 'without an event_at, it happened no sooner than the books are open');
 select is((select lots from extend_expiry('p', 'why', now() + interval '1 day')), 0::bigint, 'an extension likewise');
 update program set closed_until = '2024-02-01' where code = 'p';
+-- What comes due until then is due for what is posted after it.
+select create_program('begun', auto_open => true) \g /dev/null
+select earn('begun', m, 10) from unnest(array['ann', 'bob', 'cy']) m \g /dev/null
+select hold('begun', m, 4, now() + interval '1 minute') from unnest(array['ann', 'bob', 'cy']) m \g /dev/null
+select import('begun', 'cy', 7, expires_at => now() + interval '30 seconds') \g /dev/null
+update program set closed_until = now() + interval '1 minute' where code = 'begun';
+select is((redeem('begun', 'ann', 8)).balance, 2::point_amount, 'so a hold has ended that had not when the transaction began');
+select is(array(select r.balance from post(array[posting('begun', 'bob', 'redeem', 8), posting('begun', 'bob', 'earn', 1)]) r), array[2, 3]::point_amount[],
+    'in a batch as well');
+select is(array(select coalesce(r.sqlstate, r.balance::text) from post(array[
+        posting('begun', 'cy', 'earn', 1, "group" => 'one'), posting('begun', 'cy', 'reverse', seq => 3, "group" => 'one'),
+        posting('begun', 'cy', 'redeem', 11, "group" => 'two'), posting('begun', 'cy', 'redeem', 1, "group" => 'two')], 'skip') r),
+    array['18', '11', 'JF001', 'JF001'], 'and in groups, where a lot has lapsed meanwhile');
+update program set closed_until = null where code = 'begun';
 
 -- ---------- what is late is booked ----------
 

@@ -3,7 +3,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(35);
+select plan(40);
 \ir books.psql
 
 do $$
@@ -121,6 +121,38 @@ drop trigger see_statement on debt;
 drop trigger see_row on hold;
 drop trigger see_row on allocation;
 drop trigger see_row on entry;
+
+create table public.told (seq bigint, adds_up boolean, debts_add_up boolean);
+create function pg_temp.tell() returns trigger language plpgsql as $$
+begin
+    insert into public.told
+    select new.seq, b.balance = b.available + b.pending + b.held + b.lapsed - b.debt,
+        a.debt = (select coalesce(sum(d.remaining), 0) from debt d where d.account_id = new.account_id)
+    from balance('p', 'told') b, account a
+    where a.account_id = new.account_id;
+    return null;
+end
+$$;
+create trigger tell after insert on entry for each row execute function pg_temp.tell();
+select pg_temp.live('told') \g /dev/null
+select is((select array[count(*), count(*) filter (where adds_up), count(*) filter (where debts_add_up)] from public.told),
+    array[13, 13, 13]::bigint[], 'a trigger of entry finds lots, holds and debts as the entry left them');
+drop trigger tell on entry;
+
+create function pg_temp.rename() returns trigger language plpgsql as $$
+begin
+    new.member := lower(new.member);
+    return new;
+end
+$$;
+create trigger rename before insert on account for each row execute function pg_temp.rename();
+select throws_ok($$select earn('p', 'Renamed', 1)$$, '27000', 'the member of an account that was opened is not found by its name',
+    'an account that a trigger renames while it is opened is not posted to');
+select throws_ok($$select post(array[posting('p', 'Renamed', 'earn', 1), posting('p', 'Other', 'earn', 1)], 'skip')$$, '27000',
+    'the member of an account that was opened is not found by its name', 'nor by a batch');
+select is((select count(*) from account where member in ('renamed', 'other')), 0::bigint, 'and is not opened');
+select is((select balance from earn('p', 'renamed', 1)), 1::point_amount, 'but the name that the trigger leaves is as good as any');
+drop trigger rename on account;
 
 -- ---------- rules ----------
 
