@@ -43,6 +43,14 @@ static HeapTuple row_apart;
 static Datum row_values[JIFEN_MAX_COLUMNS];
 static bool row_nulls[JIFEN_MAX_COLUMNS];
 
+/* How a statement is run. */
+typedef struct Use
+{
+	bool		makes_plan;		/* of its own */
+	int			nest_level;		/* and under these settings */
+	int			generation;		/* of the plan */
+} Use;
+
 /* Enters a nest level of settings under which only index plans are made. */
 static int
 allow_only_index_plans(void)
@@ -74,14 +82,13 @@ plan_source(JifenStatement *statement)
 	return linitial(SPI_plan_get_plan_sources(statement->plan));
 }
 
-/* Whether a use of the statement would take a plan that is there already. */
+/* Whether there is a plan that a use of the statement would take. */
 static bool
 has_valid_plan(JifenStatement *statement)
 {
 	CachedPlanSource *source = plan_source(statement);
 
-	return plan_cache_mode != PLAN_CACHE_MODE_FORCE_CUSTOM_PLAN &&
-		source->is_valid && source->gplan && source->gplan->is_valid;
+	return source->is_valid && source->gplan && source->gplan->is_valid;
 }
 
 /*
@@ -111,34 +118,54 @@ forget_result(void)
 }
 
 /*
+ * Prepares the statement to be run, with a plan under our settings.  Changing
+ * those costs more than many a statement, so it is done only when there is no
+ * valid plan, and not for longer than it takes to make one: triggers that the
+ * statement fires plan theirs as they like.  Only where the session has all
+ * plans made anew for each use, they hold until end_use().
+ */
+static void
+begin_use(JifenStatement *statement, Use *use)
+{
+	int			nest_level;
+
+	prepare(statement);
+	use->makes_plan = plan_cache_mode == PLAN_CACHE_MODE_FORCE_CUSTOM_PLAN;
+	if (use->makes_plan)
+		use->nest_level = allow_only_index_plans();
+	else if (!has_valid_plan(statement))
+	{
+		nest_level = allow_only_index_plans();
+		ReleaseCachedPlan(SPI_plan_get_cached_plan(statement->plan), CurrentResourceOwner);
+		AtEOXact_GUC(true, nest_level);
+	}
+	use->generation = plan_source(statement)->generation;
+}
+
+static void
+end_use(JifenStatement *statement, const Use *use)
+{
+	if (use->makes_plan)
+		AtEOXact_GUC(true, use->nest_level);
+	else
+		forget_unless(statement, use->generation);
+}
+
+/*
  * Runs the statement to its end, or for at most limit rows (0: all); they are
- * in SPI_tuptable until the next one runs.  Changing settings costs more than
- * many a statement, so it is done only when there is no valid plan.
+ * in SPI_tuptable until the next one runs.
  */
 uint64
 jifen_execute(JifenStatement *statement, const Datum *values, const char *nulls,
 			  bool read_only, uint64 limit)
 {
+	Use			use;
 	int			result;
 
 	forget_result();
-	prepare(statement);
-	if (!has_valid_plan(statement))
-	{
-		int			nest_level = allow_only_index_plans();
-
-		result = SPI_execute_plan(statement->plan, (Datum *) values, nulls,
-								  read_only, (long) limit);
-		AtEOXact_GUC(true, nest_level);
-	}
-	else
-	{
-		int			generation = plan_source(statement)->generation;
-
-		result = SPI_execute_plan(statement->plan, (Datum *) values, nulls,
-								  read_only, (long) limit);
-		forget_unless(statement, generation);
-	}
+	begin_use(statement, &use);
+	result = SPI_execute_plan(statement->plan, (Datum *) values, nulls, read_only, (long) limit);
+	end_use(statement, &use);
 	row_apart = NULL;
 	if (result < 0)
 		elog(ERROR, "could not execute \"%s\": %s", statement->sql,
@@ -184,23 +211,12 @@ jifen_end_statements(const JifenCaller *caller)
 Portal
 jifen_open_cursor(JifenStatement *statement, const Datum *values, bool read_only)
 {
+	Use			use;
 	Portal		portal;
 
-	prepare(statement);
-	if (!has_valid_plan(statement))
-	{
-		int			nest_level = allow_only_index_plans();
-
-		portal = SPI_cursor_open(NULL, statement->plan, (Datum *) values, NULL, read_only);
-		AtEOXact_GUC(true, nest_level);
-	}
-	else
-	{
-		int			generation = plan_source(statement)->generation;
-
-		portal = SPI_cursor_open(NULL, statement->plan, (Datum *) values, NULL, read_only);
-		forget_unless(statement, generation);
-	}
+	begin_use(statement, &use);
+	portal = SPI_cursor_open(NULL, statement->plan, (Datum *) values, NULL, read_only);
+	end_use(statement, &use);
 	return portal;
 }
 

@@ -3,7 +3,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(40);
+select plan(41);
 \ir books.psql
 
 do $$
@@ -138,6 +138,19 @@ select pg_temp.live('told') \g /dev/null
 select is((select array[count(*), count(*) filter (where adds_up), count(*) filter (where debts_add_up)] from public.told),
     array[13, 13, 13]::bigint[], 'a trigger of entry finds lots, holds and debts as the entry left them');
 drop trigger tell on entry;
+
+create table public.planner (settings text);
+create function pg_temp.look_at_planner() returns trigger language plpgsql as $$
+begin
+    insert into public.planner values (concat_ws(' ', current_setting('enable_seqscan'), current_setting('enable_hashjoin'), current_setting('jit')));
+    return null;
+end
+$$;
+create trigger look_at_planner after insert on allocation for each row execute function pg_temp.look_at_planner();
+select redeem('p', 'told', 1) from earn('p', 'told', 2) \g /dev/null
+select is(array(table public.planner), array[concat_ws(' ', current_setting('enable_seqscan'), current_setting('enable_hashjoin'), current_setting('jit'))],
+    'and plans its own statements as the session says');
+drop trigger look_at_planner on allocation;
 
 create function pg_temp.rename() returns trigger language plpgsql as $$
 begin
