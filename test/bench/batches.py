@@ -42,6 +42,7 @@ class Batches(Section):
         server.rows('batches', 'vacuum analyze')
 
     def measure(self, round_number):
+        server.warm('batches')
         for size in self.sizes_of_batch:
             # The floor writes what jifen has written, so it cannot come first of the two.
             for name in self.rotated(['careful', 'jifen and floor'], round_number):

@@ -25,6 +25,7 @@ class Calls(Section):
         return server.rows('bench', f"select n_tup_upd, n_tup_hot_upd from pg_stat_all_tables where relid = '{table}'::regclass")[0]
 
     def measure(self, round_number):
+        server.warm('bench')
         runs = [(commit, clients, workload)
                 for commit in ('on', 'off') for clients in self.sizes.numbers('clients') for workload in workloads()
                 if commit == 'on' or workload[0] not in READS]

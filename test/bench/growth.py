@@ -32,6 +32,7 @@ class Growth(Section):
             server.rows(database, 'vacuum analyze')
 
     def measure(self, round_number):
+        server.warm('entries', 'growth_pgbench', *[f'growth_{lots}' for lots in reversed(self.lots)])
         clients = max(self.sizes.numbers('clients'))
         # What is compared comes one after the other.
         runs = [(lots, name) for name in CALLS_MEASURED + ('select-only', 'simple-update') for lots in self.lots]

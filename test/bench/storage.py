@@ -36,6 +36,7 @@ class Storage(Section):
         self.measure_memory()
 
     def measure_bytes(self):
+        server.warm('storage')
         clients = max(self.sizes.numbers('clients'))
         each = self.sizes.storage_postings // 2 // clients
         for name in ('jifen', 'careful', 'everyday'):
