@@ -176,8 +176,7 @@ decide(JifenBatch *batch, JifenPosting *posting)
 
 	if (posting->event_at == JIFEN_NO_TIME)
 	{
-		posting->event_at = Max(Max(batch->now, account->last_event_at),
-								account->program->closed_until);
+		posting->event_at = jifen_default_event_at(account->program, batch->now, account->last_event_at);
 		if (posting->counter)
 			posting->event_at = Max(posting->event_at, posting->counter->last_event_at);
 	}

@@ -224,8 +224,9 @@ extend_account(Extension *extension, JifenAccount *account, const Move *undone, 
 		return;
 	*posting = extension->posting;
 	if (posting->event_at == JIFEN_NO_TIME)
-		posting->event_at = Max(Max(GetCurrentTransactionStartTimestamp(), account->last_event_at),
-								account->program->closed_until);
+		posting->event_at = jifen_default_event_at(account->program,
+												   GetCurrentTransactionStartTimestamp(),
+												   account->last_event_at);
 	refusal = jifen_require_open_period(account->program, posting->event_at);
 	if (refusal)
 		jifen_raise(refusal);

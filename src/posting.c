@@ -27,6 +27,13 @@ jifen_require_open(const JifenAccount *account)
 						psprintf("A closed account takes no more postings."));
 }
 
+/* When it happens, unless somebody says so: now, but not before the latest of the account, nor in closed books. */
+TimestampTz
+jifen_default_event_at(const JifenProgram *program, TimestampTz now, TimestampTz latest)
+{
+	return Max(Max(now, latest), program->closed_until);
+}
+
 /* Refuses what happened in a period that is closed, where the program does. */
 JifenRefusal *
 jifen_require_open_period(const JifenProgram *program, TimestampTz event_at)

@@ -508,6 +508,8 @@ extern void jifen_extend_given(JifenAccount *account, TimestampTz event_at,
 extern void jifen_repay_debts(JifenAccount *account, TimestampTz event_at);
 
 /* posting.c */
+extern TimestampTz jifen_default_event_at(const JifenProgram *program, TimestampTz now,
+										  TimestampTz latest);
 extern JifenRefusal *jifen_require_open_period(const JifenProgram *program, TimestampTz event_at);
 extern JifenRefusal *jifen_require_open(const JifenAccount *account);
 extern JifenRefusal *jifen_refuse_overflow(const JifenAccount *account, PointAmount amount);

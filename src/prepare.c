@@ -340,7 +340,7 @@ foresee_event_at(const JifenBatch *batch, const JifenPosting *posting)
 
 	if (posting->event_at != JIFEN_NO_TIME)
 		return posting->event_at;
-	at = Max(Max(batch->now, posting->account->foreseen), posting->account->program->closed_until);
+	at = jifen_default_event_at(posting->account->program, batch->now, posting->account->foreseen);
 	return posting->counter ? Max(at, posting->counter->foreseen) : at;
 }
 

@@ -179,9 +179,8 @@ lock_row_in_turn(JifenScan *scan, const ItemPointerData *row, int64 queue)
 bool
 jifen_lock_row(JifenScan *scan, const ItemPointerData *row, int64 number, bool skip_locked)
 {
-	TM_Result	result;
+	TM_Result	result = lock_row(scan, row, LockWaitSkip);
 
-	result = lock_row(scan, row, LockWaitSkip);
 	if (result == TM_WouldBlock && !skip_locked)
 		result = lock_row_in_turn(scan, row, number);
 	switch (result)

@@ -1,3 +1,4 @@
+-- Clocks: when points lapse, by each kind of policy and in zones of every kind.
 begin;
 select plan(466);
 set local search_path = public, jifen;
