@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "calendar.h"
+#include "compat.h"
 
 /* The zone of the latest call, as it was named then. */
 typedef struct ZoneCache

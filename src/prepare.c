@@ -384,7 +384,7 @@ points_of_debit(const JifenPosting *posting)
 {
 	if (posting->amount == PG_INT64_MIN)
 		return PG_INT64_MAX;
-	return Abs(posting->amount);
+	return posting->amount < 0 ? -posting->amount : posting->amount;
 }
 
 /* Loads the moving lots of the accounts that are named. */
