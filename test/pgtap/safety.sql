@@ -91,7 +91,10 @@ select is((select row(x.extrelocatable, n.nspname)::text from pg_extension x joi
 
 select is_empty($$select pg_describe_object(d.classid, d.objid, 0) from pg_depend d join pg_extension x on x.oid = d.refobjid
         where x.extname = 'jifen' and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
-            and obj_description(d.objid, (select relname from pg_class where oid = d.classid)) is null$$,
+            and obj_description(d.objid, (select relname from pg_class where oid = d.classid)) is null
+            -- From 18 on arrays and rows of relations are objects of the extension too.
+            and not (d.classid = 'pg_type'::regclass and exists (select from pg_type t left join pg_class c on c.oid = t.typrelid
+                where t.oid = d.objid and (t.typcategory = 'A' or c.relkind in ('r', 'v'))))$$,
     'every object of the extension has its comment');
 select is_empty($$select a.attrelid::regclass, a.attname from pg_attribute a
         where a.attnum > 0 and not a.attisdropped and col_description(a.attrelid, a.attnum) is null
