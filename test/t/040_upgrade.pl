@@ -44,7 +44,8 @@ select pg_describe_object(d.classid, d.objid, 0)
 from pg_depend d, pg_extension x
 where x.extname = 'jifen' and d.refclassid = 'pg_extension'::regclass and d.refobjid = x.oid and d.deptype = 'e'
     and obj_description(d.objid, d.classid::regclass::name) is null
-    and not exists (select from pg_type t where d.classid = 'pg_type'::regclass and t.oid = d.objid and t.typelem <> 0)
+    and not exists (select from pg_type t left join pg_class c on c.oid = t.typrelid
+        where d.classid = 'pg_type'::regclass and t.oid = d.objid and (t.typelem <> 0 or c.relkind in ('r', 'v')))
 order by 1
 SQL
 is($node->safe_psql('postgres', <<'SQL'), '', 'every column has a comment');
