@@ -77,7 +77,7 @@ def shrink(database, now, history, difference):
     if difference.member in members:
         members = [difference.member]
     scripts = first(([s for s in scripts if member in s.members() or not s.members()] for member in members), scripts)
-    size = len(scripts) // 2
+    size = max(1, len(scripts) // 2)
     while time.monotonic() < deadline:
         fewer = first(shorter(scripts, size), scripts)
         if fewer is scripts and size > 1:
