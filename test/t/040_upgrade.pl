@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# The extension as an object: its version, what a dump takes of it, its comments, and a session that outlives it.
+# The extension as an object: its version, what a dump takes of it, and a session that outlives it.
 use strict;
 use warnings;
 use LedgerNode;
@@ -37,27 +37,6 @@ is($node->safe_psql('postgres', q{select condition from pg_extension, unnest(ext
 $node->safe_psql('postgres', 'create table jifen.forgotten (); alter extension jifen add table jifen.forgotten');
 is($node->safe_psql('postgres', $unmarked), 'forgotten', 'a forgotten mark is found');
 $node->safe_psql('postgres', 'alter extension jifen drop table jifen.forgotten; drop table jifen.forgotten');
-
-# what people read
-is($node->safe_psql('postgres', <<'SQL'), '', 'every object has a comment');
-select pg_describe_object(d.classid, d.objid, 0)
-from pg_depend d, pg_extension x
-where x.extname = 'jifen' and d.refclassid = 'pg_extension'::regclass and d.refobjid = x.oid and d.deptype = 'e'
-    and obj_description(d.objid, d.classid::regclass::name) is null
-    and not exists (select from pg_type t left join pg_class c on c.oid = t.typrelid
-        where d.classid = 'pg_type'::regclass and t.oid = d.objid and (t.typelem <> 0 or c.relkind in ('r', 'v')))
-order by 1
-SQL
-is($node->safe_psql('postgres', <<'SQL'), '', 'every column has a comment');
-select a.attrelid::regclass, a.attname from pg_attribute a join pg_class c on c.oid = a.attrelid
-where c.relnamespace = 'jifen'::regnamespace and c.relkind in ('r', 'v', 'c') and a.attnum > 0 and not a.attisdropped
-    and col_description(a.attrelid, a.attnum) is null
-order by 1, 2
-SQL
-is($node->safe_psql('postgres', <<'SQL'), '', 'every trigger has a comment');
-select tgrelid::regclass, tgname from pg_trigger join pg_class c on c.oid = tgrelid
-where c.relnamespace = 'jifen'::regnamespace and not tgisinternal and obj_description(pg_trigger.oid, 'pg_trigger') is null
-SQL
 
 # a parallel restore loads the tables in any order
 is($node->safe_psql('postgres', q{select conrelid::regclass, conname from pg_constraint where contype = 'f' and connamespace = 'jifen'::regnamespace}),
