@@ -14,8 +14,8 @@ ABOUT = """\
 What `make bench` measured, and wrote here. Everything in these tables was measured in one run on one machine, in rounds: in
 each round every workload has its turn, in another order, so that what disturbs the machine falls on all of them. A figure is
 the median of the rounds, the spread goes from the lowest to the highest, and a ratio is one of medians. Ratios say more than
-rates: those are the machine's. Tables and indexes are read into memory before they are measured. At the end of the run
-`reconcile()` and `verify_chain()` found nothing in any of its databases, and the balances of the others added up too.
+rates: those are the machine's. Before each round the tables and indexes of postings and reads are read into memory. At the end of
+the run `reconcile()` and `verify_chain()` found nothing in any of its databases, and the balances of the others added up too.
 
 [benchmarks.csv](benchmarks.csv) has all of it.
 """
