@@ -116,8 +116,9 @@ from (
     ) c
     cross join lateral (select expected_redeemed(c.rate, c.all_issued, c.all_redeemed, c.all_unspent) as expected) e
 ) f
--- An estimate before there are points.
-where (f.issued, f.unspent, f.expired, f.consideration, f.expected, f.used) is distinct from (0, 0, 0, 0, 0, 0)
+-- An estimate before there are points. What was issued and undone on one day stays, by what it has moved so far.
+where (f.issued, f.unspent, f.expired, f.consideration, f.taken_over, f.expected, f.accrued, f.used)
+    is distinct from (0, 0, 0, 0, 0, 0, 0, 0)
 window unit as (partition by f.program, f.basis, f.is_sold, f.issued_years, f.is_estimated, f.issued_year order by f.day, f.step);
 
 comment on view portfolio_figures is 'What each change of portfolio_change makes of the money: all columns but rate are changes, and cumulative amounts are rounded; revenue_by_day and cost_by_day are made of it';

@@ -2,7 +2,7 @@
 begin;
 set local search_path = jifen, public;
 set local timezone = 'UTC';
-select plan(122);
+select plan(126);
 
 -- SQLSTATE and message of a statement that must fail.
 create function pg_temp.refused(statement text) returns text
@@ -512,6 +512,35 @@ select is(array(select format('%s %s %s', day, revenue, catch_up) from revenue_b
     array['2024-01-05 0.00 0.00', '2024-01-10 4.00 0.00', '2024-02-01 1.33 -0.44'], 'what comes late is revenue of the open period');
 select is(array(select format('%s %s %s', day, revenue, catch_up) from revenue_by_day where program = 'closed' and basis = 'happened' order by day),
     array['2024-01-05 0.00 0.00', '2024-01-10 4.00 0.00', '2024-01-20 2.00 0.00', '2024-02-01 -0.67 -0.67'], 'or of the day on which it happened');
+
+-- ---------- issued and undone on one day ----------
+
+do $$
+begin
+    perform create_program('undone', currency => 'CNY', point_value => 0.01, auto_open => true);
+    perform import('undone', 'ann', 100, revenue => 5, event_at => '2024-01-01');
+    perform reverse('undone', 'ann', 1, event_at => '2024-01-01 12:00');
+    perform earn('undone', 'ann', 100, event_at => '2024-01-02');
+    perform reverse('undone', 'ann', 3, event_at => '2024-01-02 12:00');
+end
+$$;
+create temp table undone as select * from gl_journal where program = 'undone';
+select is(array(select format('%s: %s taken over, %s', day, taken_over, consideration) from revenue_by_day where program = 'undone' and basis = 'reported'),
+    array['2024-01-01: 5.00 taken over, 0.00'], 'what came with points that went at once is of that day');
+select is(array(select format('%s: %s accrued, %s released', day, accrued, released) from cost_by_day where program = 'undone' and basis = 'reported'),
+    array['2024-01-02: 1.00 accrued, 1.00 released'], 'and what free ones cost');
+select is(array(select format('%s %s %s %s', day, role, debit, credit) from undone order by day, line_no),
+    array['2024-01-01 opening_balance 5.00 ', '2024-01-01 contract_liability  5.00', '2024-01-01 contract_liability 5.00 ',
+        '2024-01-01 consideration  5.00', '2024-01-02 free_points_cost 1.00 ', '2024-01-02 free_points_provision  1.00',
+        '2024-01-02 free_points_provision 1.00 ', '2024-01-02 free_points_cost  1.00'], 'as is booked on those days');
+do $$
+begin
+    perform import('undone', 'ann', 10, revenue => 1, event_at => '2024-01-03');
+    perform earn('undone', 'ann', 10, event_at => '2024-01-03');
+end
+$$;
+select set_eq($$select * from gl_journal where program = 'undone' and day < '2024-01-03'$$, 'select * from undone',
+    'and what comes later changes nothing of it');
 
 -- ---------- what must hold of any history ----------
 
